@@ -1,0 +1,48 @@
+"""Which rows can reach the end of their rule: the least fixed point over rows and calls."""
+
+import numpy as np
+
+from .._jit import jit
+from .opcodes import CALL, COUNTED, DEAD, DFA, END, JUMP, SPLIT
+
+
+@jit
+def live_rows(code, targets, keys, edge_live, live):  # -> sweeps
+    """Mark live u1[rows]; `edge_live` u1[rows]: an automaton row that reaches an accepting one.
+
+    An automaton row (DFA, COUNTED) is live if an accepting row of its automaton continues in a live
+    one; `edge_live[row]` holds that accepting rows exist, their continuation is row's own `b` or,
+    for inner rows, the shared continuation stored in keys of the caller (see `accept_of`).
+    """
+    n = code.shape[0]
+    sweeps = 0
+    changed = True
+    while changed:
+        changed = False
+        sweeps += 1
+        for i in range(n):
+            row = n - 1 - i
+            if live[row]:
+                continue
+            op = code[row, 0]
+            ok = False
+            if op == DEAD:
+                ok = False
+            elif op == END:
+                ok = True
+            elif op == JUMP:
+                ok = live[code[row, 1]] != 0
+            elif op == SPLIT:
+                for t in range(code[row, 1], code[row, 1] + code[row, 2]):
+                    if live[targets[t]]:
+                        ok = True
+            elif op == CALL:
+                ok = live[keys[code[row, 1], 0]] != 0 and live[row + 1] != 0
+            elif op == DFA or op == COUNTED:
+                ok = edge_live[row] >= 0 and live[edge_live[row]] != 0
+            else:
+                ok = live[row + 1] != 0
+            if ok:
+                live[row] = 1
+                changed = True
+    return sweeps

@@ -1,0 +1,32 @@
+"""Choose the instruction set once, at import: what the host has, or what GNOMON_ISA asks for.
+
+Every choice gives the same bits; they differ in which instruction sums products of bytes (`simd.dot4`).
+"""
+
+from __future__ import annotations
+
+import os
+
+import llvmlite.binding as llvm
+
+NEEDS: dict[str, tuple[str, ...]] = {
+    "avx512vnni": ("avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512vnni"),
+    "avx512": ("avx512f", "avx512bw", "avx512vl", "avx512dq"),
+    "avxvnni": ("avx2", "fma", "f16c", "avxvnni"),
+    "avx2": ("avx2", "fma", "f16c"),
+    "generic": (),
+}
+
+
+def choose(asked: str | None) -> str:
+    """The best set the host runs, or `asked`. Raises ValueError for an unknown or missing one."""
+    features = llvm.get_host_cpu_features()
+    runnable = [name for name, needs in NEEDS.items() if all(features.get(need) for need in needs)]
+    if asked is None:
+        return runnable[0]
+    if asked not in runnable:
+        raise ValueError(f"GNOMON_ISA: {asked!r}, expected one of {', '.join(runnable)} on this machine")
+    return asked
+
+
+ISA = choose(os.environ.get("GNOMON_ISA"))

@@ -1,0 +1,315 @@
+"""Matrix product: out[row, n] = sum over k of x[row, k] * weight[n, k], weights packed in tiles.
+
+Two kernel families serve every type. Integer: x is rounded to 8 bits per 32 columns (`activations.py`),
+products are summed exactly in 32 bits, then scaled. Float: weights are dequantised in registers. In both,
+a block of 32 columns is summed first and blocks are added in order, for each output by itself; so one row
+and 512 rows, one thread and many give the same bits.
+
+Few rows read the weights once, from tile to register. Many rows unpack a few tiles to a panel in the
+thread's scratch and pass 8 rows at a time over it.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+from ._jit import inline
+from .simd import (
+    dot4,
+    f32x16,
+    fma,
+    isplat,
+    load_f32,
+    load_f32x16,
+    load_i32,
+    load_i32x16,
+    shift_left,
+    shift_right,
+    splat,
+    store_f32x16,
+    store_i32x16,
+    store_part,
+    store_rows,
+    to_f32,
+    unrolled,
+    vectors,
+    void,
+    zeros,
+)
+from .tape import Kernel, kernel
+from .tiles.pack import ROWS, tile_count
+from .tiles.unpack import CODES, COLUMNS, TileFormat
+
+F32, F64 = NDArray[np.float32], NDArray[np.float64]
+FEW = 8  # rows up to which weights go straight from tile to register
+PANEL_TILES = 4
+PANEL_BYTES = 512 * 1024  # per thread: half of a usual second-level cache
+NO_SHIFT = -1
+CHUNK = 1 << 22
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """A weight [rows, columns] packed in tiles."""
+
+    format: TileFormat
+    data: NDArray[np.uint8]
+    rows: int
+    columns: int
+
+    @property
+    def units(self) -> int:
+        return -(-self.columns // self.format.columns)
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of 32 columns, those that only fill the last unit included."""
+        return self.units * self.format.columns // 32
+
+
+def matmul_ref(weight: F32, x: F64, out: F64) -> None:
+    """weight [n, k], x [rows, k] -> out [rows, n]: one sum per output whatever the number of rows."""
+    step = max(1, CHUNK // max(1, weight.shape[1]))
+    for start in range(0, len(weight), step):
+        some = weight[start : start + step].astype(np.float64)
+        for row, into in zip(x, out, strict=True):
+            np.einsum("nk,k->n", some, row, out=into[start : start + step])
+
+
+# --- one block of 32 columns ----------------------------------------------------------------------
+
+
+@unrolled(lambda totals, *rest: totals, literal="shift")
+def add_integer_block(totals, codes, scales, minimums, shift, record):
+    """totals + the block's products; the record of len(totals) rows is laid out in `activations.py`."""
+    rows, groups = len(totals), len(scales)
+    numbers = record + 32 * rows
+    out = []
+    for i, total in enumerate(totals):
+        scale_x = splat(load_f32(numbers + 4 * i))
+        for group, scale in enumerate(scales):
+            field = 1 + (groups == 2) * (1 + group)
+            count = isplat(0)
+            if shift != NO_SHIFT:
+                count = shift_left(isplat(load_i32(numbers + 4 * (field * rows + i))), shift)
+            for g in range(8 * group // groups, 8 * (group + 1) // groups):
+                count = dot4(count, codes[g], isplat(load_i32(record + 32 * i + 4 * g)))
+            total = fma(to_f32(count), scale * scale_x, total)
+        for group, minimum in enumerate(minimums):
+            field = 4 + (groups == 2) * (1 + group)
+            total = fma(minimum, splat(load_f32(numbers + 4 * (field * rows + i))), total)
+        out.append(total)
+    return tuple(out)
+
+
+@unrolled(lambda totals, columns, record: totals)
+def add_float_block(totals, columns, record):
+    """totals + the block's products, even and odd columns summed apart; record: float32 [rows, 32]."""
+    parts = [[splat(0.0), splat(0.0)] for _ in totals]
+    for c, column in enumerate(columns):
+        for i, part in enumerate(parts):
+            part[c & 1] = fma(splat(load_f32(record + 128 * i + 4 * c)), column, part[c & 1])
+    return tuple(total + (even + odd) for total, (even, odd) in zip(totals, parts, strict=True))
+
+
+@unrolled(lambda *given: COLUMNS, literal="shift")
+def dequantised(codes, scales, minimums, shift):
+    """The 32 columns' weights: each product rounded, then the minimum subtracted."""
+    out = []
+    for c in range(32):
+        code = shift_right(codes[c >> 2], 8 * (c & 3)) & 255
+        if shift != NO_SHIFT:
+            code = code - (1 << shift)
+        group = c * len(scales) // 32
+        weight = to_f32(code) * scales[group]
+        out.append(weight - minimums[group] if minimums else weight)
+    return tuple(out)
+
+
+@inline
+def store_tile(totals, address, stride, columns):
+    """Write 16 columns of each row, or those that the last tile has."""
+    if columns >= 16:
+        store_rows(totals, address, stride)
+    else:
+        store_part(totals, address, stride, columns)
+
+
+# --- panels: a unit's blocks unpacked in the thread's scratch --------------------------------------
+
+
+@unrolled(lambda address, codes, scales, minimums: void)
+def store_block(address, codes, scales, minimums):
+    for g, code in enumerate(codes):
+        store_i32x16(address + 64 * g, code)
+    for i, vector in enumerate(scales + minimums):
+        store_f32x16(address + 512 + 64 * i, vector)
+
+
+@unrolled(lambda address: CODES)
+def block_codes(address):
+    return tuple(load_i32x16(address + 64 * g) for g in range(8))
+
+
+@unrolled(lambda address, count: vectors(count.literal_value), literal="count")
+def block_vectors(address, count):
+    return tuple(load_f32x16(address + 64 * i) for i in range(count))
+
+
+@unrolled(lambda address, columns: void)
+def store_columns(address, columns):
+    for c, column in enumerate(columns):
+        store_f32x16(address + 64 * c, column)
+
+
+@unrolled(lambda address: COLUMNS)
+def panel_columns(address):
+    return tuple(load_f32x16(address + 64 * c) for c in range(32))
+
+
+# --- kernels --------------------------------------------------------------------------------------
+
+
+def _integer_parts(form: TileFormat) -> tuple[Any, Any, int]:
+    """Store and add one block of the integer family, and the bytes it takes in a panel."""
+    shift = NO_SHIFT if form.shift is None else form.shift
+    groups, lows = form.groups, form.groups if form.shift is None else 0
+    unpack = form.unpack
+
+    @inline
+    def store(unit, block, address):
+        codes, scales, minimums = unpack(unit, block)
+        store_block(address, codes, scales, minimums)
+
+    @inline
+    def add(totals, address, record):
+        scales = block_vectors(address + 512, groups)
+        minimums = block_vectors(address + 512 + 64 * groups, lows)
+        return add_integer_block(totals, block_codes(address), scales, minimums, shift, record)
+
+    return store, add, 512 + 64 * (groups + lows)
+
+
+def _float_columns(form: TileFormat) -> Any:
+    if not form.integer:
+        columns_of = form.columns_of
+        return inline(lambda unit, block: columns_of(unit))
+    unpack, shift = form.unpack, NO_SHIFT if form.shift is None else form.shift
+
+    @inline
+    def columns(unit, block):
+        codes, scales, minimums = unpack(unit, block)
+        return dequantised(codes, scales, minimums, shift)
+
+    return columns
+
+
+def _float_parts(form: TileFormat) -> tuple[Any, Any, int]:
+    columns = _float_columns(form)
+
+    @inline
+    def store(unit, block, address):
+        store_columns(address, columns(unit, block))
+
+    @inline
+    def add(totals, address, record):
+        return add_float_block(totals, panel_columns(address), record)
+
+    return store, add, 2048
+
+
+def _direct(form: TileFormat, integer: bool) -> Any:
+    """Add one block straight from a tile's unit."""
+    if integer:
+        unpack, shift = form.unpack, NO_SHIFT if form.shift is None else form.shift
+
+        @inline
+        def add(totals, unit, block, record):
+            codes, scales, minimums = unpack(unit, block)
+            return add_integer_block(totals, codes, scales, minimums, shift, record)
+
+        return add
+    columns = _float_columns(form)
+    return inline(lambda totals, unit, block, record: add_float_block(totals, columns(unit, block), record))
+
+
+@functools.cache
+def few_rows(form: TileFormat, integer: bool, rows: int) -> Kernel:
+    """The kernel for up to `rows` (1, 4 or 8) rows at once."""
+    add, unit_bytes, per_unit = _direct(form, integer), form.unit_bytes, form.columns // 32
+    record_bytes = rows * (64 if integer else 128)
+
+    def body(part, parts, thread, tiles, x, out, n, units, tile_count):
+        for tile in range(tile_count * part // parts, tile_count * (part + 1) // parts):
+            unit, record = tiles + tile * units * unit_bytes, x
+            totals = zeros(rows)
+            for _ in range(units):
+                for block in range(per_unit):
+                    totals = add(totals, unit, block, record)
+                    record += record_bytes
+                unit += unit_bytes
+            store_tile(totals, out + 64 * tile, 4 * n, n - 16 * tile)
+
+    return Kernel(f"matmul_{'int8' if integer else 'float'}_{form.name}_{rows}", body)
+
+
+@functools.cache
+def many_rows(form: TileFormat, integer: bool) -> Kernel:
+    """The kernel for any number of rows, in groups of 8."""
+    store, add, block_bytes = (_integer_parts if integer else _float_parts)(form)
+    unit_bytes, per_unit = form.unit_bytes, form.columns // 32
+    record_bytes = 8 * (64 if integer else 128)
+
+    @inline
+    def unpack_tile(tile, units, panel):
+        for unit in range(units):
+            for block in range(per_unit):
+                store(tile + unit * unit_bytes, block, panel)
+                panel += block_bytes
+
+    @inline
+    def pass_over(panel, record, blocks):
+        totals = zeros(8)
+        for _ in range(blocks):
+            totals = add(totals, panel, record)
+            panel += block_bytes
+            record += record_bytes
+        return totals
+
+    def body(part, parts, thread, tiles, x, out, n, units, tile_count, groups, scratch, stride, at_once):
+        tile, end = tile_count * part // parts, tile_count * (part + 1) // parts
+        blocks = units * per_unit
+        panels = scratch + thread * stride
+        while tile < end:
+            count = min(at_once, end - tile)
+            for t in range(count):
+                unpack_tile(tiles + (tile + t) * units * unit_bytes, units, panels + t * blocks * block_bytes)
+            for group in range(groups):
+                record = x + group * blocks * record_bytes
+                to = out + 32 * group * n + 64 * tile
+                for t in range(count):
+                    totals = pass_over(panels + t * blocks * block_bytes, record, blocks)
+                    store_tile(totals, to + 64 * t, 4 * n, n - 16 * (tile + t))
+            tile += count
+
+    return Kernel(f"matmul_{'int8' if integer else 'float'}_{form.name}_many", body)
+
+
+def panel_block_bytes(form: TileFormat, integer: bool) -> int:
+    """Bytes of 32 columns of 16 rows, unpacked."""
+    if not integer:
+        return 2048
+    return 512 + 64 * form.groups * (2 if form.shift is None else 1)
+
+
+def rows_at_once(rows: int) -> int:
+    """Rows that one pass over the weights serves: 1, 4 or 8."""
+    return 1 if rows == 1 else 4 if rows <= 4 else 8
+
+

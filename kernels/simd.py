@@ -1,0 +1,578 @@
+"""Vectors as values: 16 numbers in one name, so that a kernel reads as algebra.
+
+    f32x16   i32x16   16 lanes; lane r belongs to output row (or key, or column) r
+
+An i32x16 is also 64 bytes, four to a lane: `(codes >> 4) & 0x0F0F0F0F` unpacks 64 nibbles at once.
+
+Each primitive is a NumPy function, which runs with NUMBA_DISABLE_JIT=1, and a lowering to LLVM vectors, which
+Numba compiles; both give the same bits. `unrolled` functions are written with primitives alone: their Python
+loops run while the kernel is compiled, and what they call is emitted once per turn. Addresses are int64.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import inspect
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
+from numba.extending import lower_builtin, models, register_model, type_callable
+
+from .isa import ISA
+
+LANES = 16
+
+
+class Vec(types.Type):
+    """Numba's type of a vector of `lanes` numbers of NumPy type `dtype`."""
+
+    def __init__(self, dtype: Any, lanes: int, element: ir.Type) -> None:
+        self.dtype, self.lanes, self.element = np.dtype(dtype), lanes, element
+        super().__init__(name=f"vec<{self.dtype}x{lanes}>")
+
+    @property
+    def llvm(self) -> ir.VectorType:
+        return ir.VectorType(self.element, self.lanes)
+
+
+@register_model(Vec)
+class _VecModel(models.PrimitiveModel):
+    def __init__(self, dmm: Any, fe_type: Vec) -> None:
+        super().__init__(dmm, fe_type, fe_type.llvm)
+
+
+I1, I8, I16, I32, I64 = (ir.IntType(n) for n in (1, 8, 16, 32, 64))
+HALF, FLOAT = ir.HalfType(), ir.FloatType()
+f32x16 = Vec(np.float32, LANES, FLOAT)
+i32x16 = Vec(np.int32, LANES, I32)
+bool16 = Vec(np.bool_, LANES, I1)
+i64, f32, i32, void = types.int64, types.float32, types.int32, types.none
+SCALARS = {i64: I64, i32: I32, f32: FLOAT}
+
+
+# --- primitives and unrolled functions -------------------------------------------------------------------
+
+
+class Traced:
+    """An LLVM value while an unrolled function is being lowered; primitives called on it emit code."""
+
+    def __init__(self, builder: Any, value: Any, kind: Any) -> None:
+        self.builder, self.value, self.kind = builder, value, kind
+
+    def _binary(self, other: Any, integer: str, real: str) -> Traced:
+        b, whole = self.builder, self.kind not in (f32, f32x16)
+        return Traced(b, getattr(b, integer if whole else real)(self.value, _value(self, other)), self.kind)
+
+    def __add__(self, other: Any) -> Traced:
+        return self._binary(other, "add", "fadd")
+
+    def __sub__(self, other: Any) -> Traced:
+        return self._binary(other, "sub", "fsub")
+
+    def __mul__(self, other: Any) -> Traced:
+        return self._binary(other, "mul", "fmul")
+
+    def __and__(self, other: Any) -> Traced:
+        return self._binary(other, "and_", "")
+
+    def __or__(self, other: Any) -> Traced:
+        return self._binary(other, "or_", "")
+
+    __radd__, __rmul__ = __add__, __mul__
+
+
+def _constant(kind: Any, number: Any) -> Any:
+    if isinstance(kind, Vec):
+        return ir.Constant(kind.llvm, np.broadcast_to(number, kind.lanes).tolist())
+    return ir.Constant(SCALARS[kind], number)
+
+
+def _as(kind: Any, given: Any) -> Any:
+    if not isinstance(given, Traced):
+        return _constant(kind, given)
+    if (given.kind, kind) == (i64, i32):
+        return given.builder.trunc(given.value, I32)
+    return given.value
+
+
+def _value(like: Traced, other: Any) -> Any:
+    return other.value if isinstance(other, Traced) else _constant(like.kind, other)
+
+
+def primitive(result: Any, args: tuple[Any, ...], lower: Callable[..., Any]) -> Callable[[Any], Any]:
+    """Pair the NumPy body below with `lower(builder, *llvm values) -> llvm value`."""
+
+    def wrap(body: Callable[..., Any]) -> Any:
+        def call(*given: Any) -> Any:
+            traced = next((g for g in given if isinstance(g, Traced)), None)
+            if traced is None:
+                return body(*given)
+            values = [_as(kind, g) for g, kind in zip(given, args, strict=True)]
+            return Traced(traced.builder, lower(traced.builder, *values), result)
+
+        functools.update_wrapper(call, body)
+        type_callable(call)(lambda context: _typer(body, lambda *given: signature(result, *args)))
+
+        @lower_builtin(call, *args)
+        def emit(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+            out = lower(builder, *values)
+            return context.get_dummy_value() if result is void else out
+
+        return call
+
+    return wrap
+
+
+def _typer(body: Callable[..., Any], decide: Callable[..., Any]) -> Callable[..., Any]:
+    """Numba reads a typer's signature: give it the body's."""
+
+    def typer(*given: Any) -> Any:
+        return decide(*given)
+
+    typer.__signature__ = inspect.signature(body)  # type: ignore[attr-defined]
+    return typer
+
+
+def unrolled(typer: Callable[..., Any], literal: str = "") -> Callable[[Any], Any]:
+    """Make the body below callable in kernels: it runs on traced values when its caller is compiled.
+
+    `typer(*Numba types) -> result type`. Arguments named in `literal` must be constants in the caller, and
+    reach the body as Python ints.
+    """
+
+    def wrap(body: Callable[..., Any]) -> Any:
+        names = list(inspect.signature(body).parameters)
+        fixed = [names.index(name) for name in literal.split()]
+
+        def decide(*given: Any) -> Any:
+            known = all(isinstance(given[i], types.IntegerLiteral) for i in fixed)
+            return typer(*given) if known else None
+
+        type_callable(body)(lambda context: _typer(body, decide))
+
+        @lower_builtin(body, types.VarArg(types.Any))
+        def emit(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+            given = [_enter(builder, v, k) for v, k in zip(values, sig.args, strict=True)]
+            return _leave(context, builder, body(*given), sig.return_type)
+
+        return body
+
+    return wrap
+
+
+def _enter(builder: Any, value: Any, kind: Any) -> Any:
+    if isinstance(kind, types.IntegerLiteral):
+        return kind.literal_value
+    if isinstance(kind, types.BaseTuple):
+        return tuple(_enter(builder, builder.extract_value(value, i), k) for i, k in enumerate(kind))
+    return Traced(builder, value, kind)
+
+
+def _plain(result: Any, kind: Any) -> Any:
+    return result.value if isinstance(result, Traced) else _constant(kind, result)
+
+
+def _leave(context: Any, builder: Any, result: Any, kind: Any) -> Any:
+    if kind is void:
+        return context.get_dummy_value()
+    if isinstance(kind, types.BaseTuple):
+        return context.make_tuple(builder, kind, [_plain(r, k) for r, k in zip(result, kind, strict=True)])
+    return _plain(result, kind)
+
+
+def vectors(count: int) -> Any:
+    """Numba's type of a tuple of `count` f32x16."""
+    return types.UniTuple(f32x16, count)
+
+
+def intrinsic(b: Any, name: str, result: Any, *args: Any) -> Any:
+    """Call the LLVM intrinsic `name`."""
+    kind = ir.FunctionType(result, [a.type for a in args])
+    return b.call(cgutils.get_or_insert_function(b.module, kind, name), args)
+
+
+def _load(element: Any) -> Callable[[Any, Any], Any]:
+    return lambda b, address: b.load(b.inttoptr(address, element.as_pointer()), align=1)
+
+
+def _store(b: Any, address: Any, value: Any) -> None:
+    b.store(value, b.inttoptr(address, value.type.as_pointer()), align=1)
+
+
+def at(address: int, dtype: Any, count: int) -> np.ndarray:
+    """The `count` numbers of `dtype` at `address`, as an array over that memory."""
+    size = np.dtype(dtype).itemsize * count
+    return np.frombuffer((ctypes.c_char * size).from_address(int(address)), dtype)
+
+
+def _splat(b: Any, vector: ir.VectorType, scalar: Any) -> Any:
+    one = b.insert_element(ir.Constant(vector, ir.Undefined), scalar, ir.Constant(I32, 0))
+    zero = ir.Constant(ir.VectorType(I32, vector.count), [0] * vector.count)
+    return b.shuffle_vector(one, ir.Constant(vector, ir.Undefined), zero)
+
+
+# --- memory ----------------------------------------------------------------------------------------------
+
+
+def _loader(name: str, kind: Any, element: Any, dtype: Any, count: int, widen: str = "") -> Any:
+    """A primitive that reads `count` numbers of `dtype` and widens them to `kind`."""
+
+    def lower(b: Any, address: Any) -> Any:
+        raw = _load(element)(b, address)
+        return getattr(b, widen)(raw, kind.llvm if isinstance(kind, Vec) else SCALARS[kind]) if widen else raw
+
+    def body(address: int) -> Any:
+        got = at(address, dtype, count).astype(kind.dtype if isinstance(kind, Vec) else str(kind))
+        return got if isinstance(kind, Vec) else got[0]
+
+    body.__name__ = name
+    return primitive(kind, (i64,), lower)(body)
+
+
+def _of(element: ir.Type, count: int = LANES) -> ir.VectorType:
+    return ir.VectorType(element, count)
+
+
+load_f32x16 = _loader("load_f32x16", f32x16, f32x16.llvm, np.float32, LANES)
+load_f16x16 = _loader("load_f16x16", f32x16, _of(HALF), np.float16, LANES, "fpext")
+load_i32x16 = _loader("load_i32x16", i32x16, i32x16.llvm, np.int32, LANES)
+load_u8x16 = _loader("load_u8x16", i32x16, _of(I8), np.uint8, LANES, "zext")
+load_i8x16 = _loader("load_i8x16", i32x16, _of(I8), np.int8, LANES, "sext")
+load_u16x16 = _loader("load_u16x16", i32x16, _of(I16), np.uint16, LANES, "zext")
+load_f32 = _loader("load_f32", f32, FLOAT, np.float32, 1)
+load_f16 = _loader("load_f16", f32, HALF, np.float16, 1, "fpext")
+load_i32 = _loader("load_i32", i32, I32, np.int32, 1)
+load_i64 = _loader("load_i64", i64, I64, np.int64, 1)
+load_u8 = _loader("load_u8", i64, I8, np.uint8, 1, "zext")
+
+
+def _storer(name: str, kind: Any, element: Any, dtype: Any, count: int, narrow: str = "") -> Any:
+    """A primitive that narrows `kind` to `count` numbers of `dtype` and writes them."""
+
+    def lower(b: Any, address: Any, value: Any) -> None:
+        _store(b, address, getattr(b, narrow)(value, element) if narrow else value)
+
+    def body(address: int, value: Any) -> None:
+        with np.errstate(over="ignore"):
+            at(address, dtype, count)[...] = np.asarray(value).astype(dtype)
+
+    body.__name__ = name
+    return primitive(void, (i64, kind), lower)(body)
+
+
+store_f32x16 = _storer("store_f32x16", f32x16, f32x16.llvm, np.float32, LANES)
+store_f16x16 = _storer("store_f16x16", f32x16, _of(HALF), np.float16, LANES, "fptrunc")
+store_i32x16 = _storer("store_i32x16", i32x16, i32x16.llvm, np.int32, LANES)
+store_i8x16 = _storer("store_i8x16", i32x16, _of(I8), np.int8, LANES, "trunc")
+store_f32 = _storer("store_f32", f32, FLOAT, np.float32, 1)
+store_f16 = _storer("store_f16", f32, HALF, np.float16, 1, "fptrunc")
+store_i32 = _storer("store_i32", i32, I32, np.int32, 1)
+store_i64 = _storer("store_i64", i64, I64, np.int64, 1)
+store_u8 = _storer("store_u8", i64, I8, np.uint8, 1, "trunc")
+
+
+# --- arithmetic ------------------------------------------------------------------------------------------
+
+
+@primitive(f32x16, (f32,), lambda b, x: _splat(b, f32x16.llvm, x))
+def splat(x: float) -> np.ndarray:
+    """`x` in every lane."""
+    return np.full(LANES, x, np.float32)
+
+
+@primitive(i32x16, (i32,), lambda b, x: _splat(b, i32x16.llvm, x))
+def isplat(x: int) -> np.ndarray:
+    """`x` in every lane."""
+    return np.full(LANES, x, np.int32)
+
+
+@primitive(i32x16, (), lambda b: ir.Constant(i32x16.llvm, list(range(LANES))))
+def iota() -> np.ndarray:
+    """0, 1, ... 15."""
+    return np.arange(LANES, dtype=np.int32)
+
+
+@primitive(f32x16, (f32x16,) * 3, lambda b, x, y, z: intrinsic(b, "llvm.fma.v16f32", x.type, x, y, z))
+def fma(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """x * y + z, rounded once: the float64 sum is rounded to odd first, so float32 rounds only once."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        product = np.multiply(x, y, dtype=np.float64)
+        total = np.add(product, z, dtype=np.float64)
+        back = total - product
+        error = (product - (total - back)) + (z - back)
+        even = (total.view(np.int64) & 1) == 0
+        toward = np.where(error > 0, np.inf, -np.inf)
+        inexact = (error != 0) & even & np.isfinite(total)
+        return np.where(inexact, np.nextafter(total, toward), total).astype(np.float32)
+
+
+@primitive(f32x16, (f32x16, f32x16), lambda b, x, y: b.fdiv(x, y))
+def div(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """x / y."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        return np.divide(x, y)
+
+
+@primitive(f32, (f32,), lambda b, x: intrinsic(b, "llvm.sqrt.f32", FLOAT, x))
+def sqrt(x: float) -> Any:
+    """The square root of one number."""
+    return np.sqrt(np.float32(x))
+
+
+@primitive(f32x16, (f32x16,), lambda b, x: intrinsic(b, "llvm.rint.v16f32", x.type, x))
+def rint(x: np.ndarray) -> np.ndarray:
+    """The nearest whole number, halves to even."""
+    return np.rint(x)
+
+
+@primitive(i32x16, (f32x16,), lambda b, x: b.fptosi(x, i32x16.llvm))
+def to_i32(x: np.ndarray) -> np.ndarray:
+    """Whole numbers from floats that hold them."""
+    return x.astype(np.int32)
+
+
+@primitive(f32x16, (i32x16,), lambda b, x: b.sitofp(x, f32x16.llvm))
+def to_f32(x: np.ndarray) -> np.ndarray:
+    """Floats from whole numbers."""
+    return x.astype(np.float32)
+
+
+@primitive(f32x16, (i32x16,), lambda b, x: b.bitcast(x, f32x16.llvm))
+def as_f32(x: np.ndarray) -> np.ndarray:
+    """The same bits, read as floats."""
+    return x.view(np.float32)
+
+
+@primitive(i32x16, (f32x16,), lambda b, x: b.bitcast(x, i32x16.llvm))
+def as_i32(x: np.ndarray) -> np.ndarray:
+    """The same bits, read as whole numbers."""
+    return x.view(np.int32)
+
+
+@primitive(i32x16, (i32x16, i32), lambda b, x, n: b.lshr(x, _splat(b, i32x16.llvm, n)))
+def shift_right(x: np.ndarray, n: int) -> np.ndarray:
+    """Each lane's bits moved n down, zeros from above."""
+    return (x.view(np.uint32) >> np.uint32(n)).view(np.int32)
+
+
+@primitive(i32x16, (i32x16, i32), lambda b, x, n: b.shl(x, _splat(b, i32x16.llvm, n)))
+def shift_left(x: np.ndarray, n: int) -> np.ndarray:
+    """Each lane's bits moved n up."""
+    return (x.view(np.uint32) << np.uint32(n)).view(np.int32)
+
+
+def _lower_dot4_512(b: Any, total: Any, u: Any, s: Any) -> Any:
+    return intrinsic(b, "llvm.x86.avx512.vpdpbusd.512", total.type, total, u, s)
+
+
+def _halves(b: Any, vector: Any) -> list[Any]:
+    count = vector.type.count // 2
+    undefined = ir.Constant(vector.type, ir.Undefined)
+    pick = [ir.Constant(_of(I32, count), list(range(k, k + count))) for k in (0, count)]
+    return [b.shuffle_vector(vector, undefined, lanes) for lanes in pick]
+
+
+def _join(b: Any, low: Any, high: Any) -> Any:
+    return b.shuffle_vector(low, high, ir.Constant(i32x16.llvm, list(range(LANES))))
+
+
+def _lower_dot4_256(b: Any, total: Any, u: Any, s: Any) -> Any:
+    parts = zip(*(_halves(b, v) for v in (total, u, s)), strict=True)
+    name = "llvm.x86.avx512.vpdpbusd.256"
+    return _join(b, *(intrinsic(b, name, t.type, t, x, y) for t, x, y in parts))
+
+
+def _lower_dot4_words(b: Any, total: Any, u: Any, s: Any) -> Any:
+    """Even and odd bytes as 16-bit words, multiplied and added in pairs: nothing can saturate."""
+    eight = ir.Constant(_of(I16, 32), [8] * 32)
+    u, s = b.bitcast(u, eight.type), b.bitcast(s, eight.type)
+    pairs = (
+        (b.and_(u, ir.Constant(eight.type, [255] * 32)), b.ashr(b.shl(s, eight), eight)),
+        (b.lshr(u, eight), b.ashr(s, eight)),
+    )
+    for x, y in pairs:
+        total = b.add(total, _multiply_pairs(b, x, y))
+    return total
+
+
+def _multiply_pairs(b: Any, x: Any, y: Any) -> Any:
+    if ISA in ("avx512", "avx512vnni"):
+        return intrinsic(b, "llvm.x86.avx512.pmaddw.d.512", i32x16.llvm, x, y)
+    if ISA in ("avx2", "avxvnni"):
+        halves = zip(_halves(b, x), _halves(b, y), strict=True)
+        return _join(b, *(intrinsic(b, "llvm.x86.avx2.pmadd.wd", _of(I32, 8), p, q) for p, q in halves))
+    x, y, sixteen = b.bitcast(x, i32x16.llvm), b.bitcast(y, i32x16.llvm), _constant(i32x16, 16)
+    low = [b.ashr(b.shl(v, sixteen), sixteen) for v in (x, y)]
+    return b.add(b.mul(*low), b.mul(b.ashr(x, sixteen), b.ashr(y, sixteen)))
+
+
+_DOT4 = {"avx512vnni": _lower_dot4_512, "avxvnni": _lower_dot4_256}
+
+
+@primitive(i32x16, (i32x16,) * 3, lambda b, *v: _DOT4.get(ISA, _lower_dot4_words)(b, *v))
+def dot4(total: np.ndarray, u: np.ndarray, s: np.ndarray) -> np.ndarray:
+    """Per lane: total + four products of an unsigned byte of u and a signed byte of s, exact."""
+    products = u.view(np.uint8).astype(np.int32) * s.view(np.int8)
+    return total + products.reshape(LANES, 4).sum(1, dtype=np.int32)
+
+
+# --- comparing and summing lanes -------------------------------------------------------------------------
+
+
+@primitive(bool16, (i32x16, i32x16), lambda b, x, y: b.icmp_signed("<", x, y))
+def less(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Which lanes of x are below y's."""
+    return x < y
+
+
+@primitive(f32x16, (bool16, f32x16, f32x16), lambda b, m, x, y: b.select(m, x, y))
+def select(mask: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """x where the mask holds, else y."""
+    return np.where(mask, x, y)
+
+
+@primitive(f32x16, (f32x16,) * 2, lambda b, x, y: b.select(b.fcmp_ordered(">", x, y), x, y))
+def vmax(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The larger of each pair; y where either is not a number."""
+    return np.where(x > y, x, y)
+
+
+@primitive(f32x16, (f32x16,) * 2, lambda b, x, y: b.select(b.fcmp_ordered("<", x, y), x, y))
+def vmin(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The smaller of each pair; y where either is not a number."""
+    return np.where(x < y, x, y)
+
+
+@primitive(f32x16, (f32x16,), lambda b, x: intrinsic(b, "llvm.fabs.v16f32", x.type, x))
+def vabs(x: np.ndarray) -> np.ndarray:
+    """Without the sign."""
+    return np.abs(x)
+
+
+def _tree(combine: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def lower(b: Any, x: Any) -> Any:
+        while x.type.count > 1:
+            x = combine(b, *_halves(b, x))
+        return b.extract_element(x, ir.Constant(I32, 0))
+
+    return lower
+
+
+@primitive(f32, (f32x16,), _tree(lambda b, x, y: b.fadd(x, y)))
+def sum_lanes(x: np.ndarray) -> Any:
+    """The sum of 16 lanes, always as a tree: 16 = 8 + 8, 8 = 4 + 4, 4 = 2 + 2, 2 = 1 + 1."""
+    while len(x) > 1:
+        x = x[: len(x) // 2] + x[len(x) // 2 :]
+    return x[0]
+
+
+@primitive(f32, (f32x16,), _tree(lambda b, x, y: b.select(b.fcmp_ordered(">", x, y), x, y)))
+def max_lanes(x: np.ndarray) -> Any:
+    """The largest lane."""
+    while len(x) > 1:
+        x = vmax(x[: len(x) // 2], x[len(x) // 2 :])
+    return x[0]
+
+
+def _isum(b: Any, x: Any) -> Any:
+    return _tree(lambda b, x, y: b.add(x, y))(b, x)
+
+
+@primitive(i32, (i32x16,), _isum)
+def isum_lanes(x: np.ndarray) -> Any:
+    """The sum of 16 whole numbers."""
+    return x.sum(dtype=np.int32)
+
+
+_OPERATORS = {
+    operator.add: ("add", "fadd"),
+    operator.sub: ("sub", "fsub"),
+    operator.mul: ("mul", "fmul"),
+    operator.and_: ("and_", ""),
+    operator.or_: ("or_", ""),
+}
+
+
+def _register_operator(function: Any, kind: Vec, name: str) -> None:
+    template = type(name, (ConcreteTemplate,), {"cases": [signature(kind, kind, kind)]})
+    infer_global(function)(template)
+    lower_builtin(function, kind, kind)(lambda context, b, sig, values: getattr(b, name)(*values))
+
+
+for _function, (_integer, _real) in _OPERATORS.items():
+    _register_operator(_function, i32x16, _integer)
+    if _real:
+        _register_operator(_function, f32x16, _real)
+
+
+# --- tuples of vectors: the accumulators of a micro-kernel ------------------------------------------------
+
+
+@unrolled(lambda count: vectors(count.literal_value), literal="count")
+def zeros(count: int) -> tuple[np.ndarray, ...]:
+    """`count` vectors of zeros."""
+    return (np.zeros(LANES, np.float32),) * count
+
+
+@unrolled(lambda totals, vecs, address, stride: totals)
+def rank1(totals: Any, vecs: Any, address: int, stride: int) -> Any:
+    """totals[i, v] + a[i] * vecs[v], where a[i] is the float32 at address + i * stride; v runs fastest."""
+    rows = len(totals) // len(vecs)
+    out = []
+    for i in range(rows):
+        a = splat(load_f32(address + i * stride))
+        out += [fma(a, vec, totals[i * len(vecs) + v]) for v, vec in enumerate(vecs)]
+    return tuple(out)
+
+
+@unrolled(lambda totals, address, stride: void)
+def store_rows(totals: Any, address: int, stride: int) -> None:
+    """Write each vector `stride` bytes after the one before."""
+    for i, total in enumerate(totals):
+        store_f32x16(address + i * stride, total)
+
+
+def _lower_store_first(b: Any, address: Any, value: Any, count: Any) -> None:
+    mask = b.icmp_signed("<", ir.Constant(i32x16.llvm, list(range(LANES))), _splat(b, i32x16.llvm, count))
+    kinds = [f32x16.llvm, f32x16.llvm.as_pointer(), I32, mask.type]
+    store = ir.FunctionType(ir.VoidType(), kinds)
+    function = cgutils.get_or_insert_function(b.module, store, "llvm.masked.store.v16f32.p0")
+    pointer = b.inttoptr(address, f32x16.llvm.as_pointer())
+    b.call(function, [value, pointer, ir.Constant(I32, 4), mask])
+
+
+@primitive(void, (i64, f32x16, i32), _lower_store_first)
+def store_first(address: int, value: np.ndarray, count: int) -> None:
+    """Write the first `count` lanes."""
+    at(address, np.float32, count)[...] = value[:count]
+
+
+@unrolled(lambda totals, address, stride, count: void)
+def store_part(totals: Any, address: int, stride: int, count: int) -> None:
+    """Write the first `count` lanes of each vector."""
+    for i, total in enumerate(totals):
+        store_first(address + i * stride, total, count)
+
+
+def _lower_load_first(b: Any, address: Any, count: Any) -> Any:
+    mask = b.icmp_signed("<", ir.Constant(i32x16.llvm, list(range(LANES))), _splat(b, i32x16.llvm, count))
+    kinds = [f32x16.llvm.as_pointer(), I32, mask.type, f32x16.llvm]
+    load = ir.FunctionType(f32x16.llvm, kinds)
+    function = cgutils.get_or_insert_function(b.module, load, "llvm.masked.load.v16f32.p0")
+    pointer = b.inttoptr(address, f32x16.llvm.as_pointer())
+    return b.call(function, [pointer, ir.Constant(I32, 4), mask, ir.Constant(f32x16.llvm, [0.0] * LANES)])
+
+
+@primitive(f32x16, (i64, i32), _lower_load_first)
+def load_first(address: int, count: int) -> np.ndarray:
+    """The first `count` lanes; the rest are zero."""
+    out = np.zeros(LANES, np.float32)
+    out[:count] = at(address, np.float32, count)
+    return out

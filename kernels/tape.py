@@ -1,0 +1,173 @@
+"""A step as a tape: kernel calls over fixed memory, recorded once and run as often as wanted.
+
+Python records what a step does (`Tape.emit`); running it is one native call, so Python's own share of a
+token stays small. Operations that touch nothing the others write are put in one group and run side by
+side. What changes from step to step (token ids, positions, page tables) lies in arrays the tape points to.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+from ._jit import DISABLED, inline, native
+from .simd import load_f32, load_i64, unrolled, void
+from .team import MAX_PARTS, OP_WORDS, Team
+
+ENTRY = void(*[types.int64] * 4)
+
+
+class Kernel:
+    """A function over raw memory: `body(part, parts, thread, *words)`, cut in `parts` by its caller.
+
+    Words annotated `float` are float32, the others int64 (addresses, sizes). Compiled when first used.
+    """
+
+    def __init__(self, name: str, body: Callable[..., Any]) -> None:
+        parameters = list(inspect.signature(body).parameters.values())[3:]
+        self.name, self.__doc__ = name, body.__doc__
+        self.parameters = [parameter.name for parameter in parameters]
+        self._real = [str(parameter.annotation) == "float" for parameter in parameters]
+        self._body, self._entry, self._native = body, None, None
+
+    @property
+    def address(self) -> int:
+        """The address of the compiled entry."""
+        if self._native is None:
+            self._native = native(self._make_entry(), ENTRY)
+        return self._native.address
+
+    def _make_entry(self) -> Callable[..., None]:
+        body, unpack = inline(self._body), _unpacker(self._real)
+
+        def entry(args, part, parts, thread):
+            body(part, parts, thread, *unpack(args))
+
+        entry.__name__ = entry.__qualname__ = self.name
+        return entry
+
+    def words(self, values: Sequence[Any]) -> NDArray[np.int64]:
+        """The arguments as the entry reads them: one 8-byte word each."""
+        if len(values) != len(self._real):
+            wanted = ", ".join(self.parameters)
+            raise TypeError(f"{self.name}: {len(values)} arguments, expected {wanted}")
+        words = np.zeros(len(values), np.int64)
+        for i, (value, real) in enumerate(zip(values, self._real, strict=True)):
+            if real:
+                words[i : i + 1].view(np.float32)[0] = value
+            else:
+                words[i] = value.ctypes.data if isinstance(value, np.ndarray) else value
+        return words
+
+    def run(self, part: int, parts: int, *values: Any) -> None:
+        """Run one part now, in the calling thread."""
+        words = self.words(values)
+        if DISABLED:
+            self._make_entry()(words.ctypes.data, part, parts, 0)
+            return
+        entry = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 4)(self.address)
+        entry(words.ctypes.data, part, parts, 0)
+
+
+def _unpacker(real: list[bool]) -> Any:
+    kinds = types.Tuple([types.float32 if r else types.int64 for r in real])
+
+    def unpack(args):
+        return tuple((load_f32 if r else load_i64)(args + 8 * i) for i, r in enumerate(real))
+
+    return unrolled(lambda args: kinds)(unpack)
+
+
+def kernel(name: str) -> Callable[[Callable[..., Any]], Kernel]:
+    """Make a kernel of the body below; `name` is unique among all variants and keys the cache."""
+    return lambda body: Kernel(name, body)
+
+
+class Tape:
+    """Recorded operations, in order."""
+
+    def __init__(self) -> None:
+        self._spans: list[list[tuple[Kernel, NDArray[np.int64], int]] | Callable[[], None]] = []
+        self._groups: list[list[int]] = []
+        self._reads: list[tuple[int, int]] = []
+        self._writes: list[tuple[int, int]] = []
+        self._built: list[Any] | None = None
+
+    def emit(
+        self,
+        kernel: Kernel,
+        parts: int,
+        values: Sequence[Any],
+        reads: Sequence[NDArray[Any]],
+        writes: Sequence[NDArray[Any]],
+    ) -> None:
+        """Add one operation that reads and writes the given arrays (weights need no mention)."""
+        incoming = [_extent(array) for array in reads]
+        outgoing = [_extent(array) for array in writes]
+        beside = self._writes and not (
+            _overlap(incoming, self._writes) or _overlap(outgoing, self._writes + self._reads)
+        )
+        if not beside:
+            self._close_group()
+        if not self._spans or callable(self._spans[-1]):
+            self._spans.append([])
+            self._groups.append([])
+        self._reads += incoming
+        self._writes += outgoing
+        span: Any = self._spans[-1]
+        self._groups[-1].append(int(bool(beside)))
+        span.append((kernel, kernel.words(values), max(1, min(parts, MAX_PARTS))))
+
+    def _close_group(self) -> None:
+        self._reads, self._writes = [], []
+
+    def host(self, function: Callable[[], None]) -> None:
+        """Add a Python function: a twin that has no kernel."""
+        self._close_group()
+        self._spans.append(function)
+        self._groups.append([])
+
+    def run(self, team: Team, threads: int) -> None:
+        """Run all operations; the caller holds the team's lock."""
+        if self._built is None:
+            self._built = [_build(s, g) for s, g in zip(self._spans, self._groups, strict=True)]
+        for item in self._built:
+            if callable(item):
+                item()
+            elif DISABLED:
+                _interpret(item[1])
+            else:
+                team.run(item[0], threads)
+
+
+def _extent(array: NDArray[Any]) -> tuple[int, int]:
+    low, high = np.lib.array_utils.byte_bounds(array)
+    return int(low), int(high)
+
+
+def _overlap(first: list[tuple[int, int]], second: list[tuple[int, int]]) -> bool:
+    return any(a < d and c < b for a, b in first for c, d in second)
+
+
+def _build(span: Any, beside: list[int]) -> Any:
+    """Operations as the team reads them: [function, arguments, parts, next runs beside]."""
+    if callable(span):
+        return span
+    table = np.zeros((len(span), OP_WORDS), np.int64)
+    if not DISABLED:
+        for row, (kernel, words, parts), after in zip(table, span, [*beside[1:], 0], strict=True):
+            row[:] = kernel.address, words.ctypes.data, parts, after
+    return table, span
+
+
+def _interpret(span: Any) -> None:
+    for kernel, words, parts in span:
+        entry = kernel._make_entry()
+        for part in range(parts):
+            entry(words.ctypes.data, part, parts, 0)
