@@ -432,6 +432,12 @@ def less(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return x < y
 
 
+@primitive(bool16, (f32x16, f32x16), lambda b, x, y: b.fcmp_ordered(">", x, y))
+def exceeds(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Which lanes of x are above y's."""
+    return x > y
+
+
 @primitive(f32x16, (bool16, f32x16, f32x16), lambda b, m, x, y: b.select(m, x, y))
 def select(mask: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """x where the mask holds, else y."""
@@ -510,6 +516,34 @@ for _function, (_integer, _real) in _OPERATORS.items():
     _register_operator(_function, i32x16, _integer)
     if _real:
         _register_operator(_function, f32x16, _real)
+
+
+def _lower_shuffle(lanes: list[int]) -> Callable[..., Any]:
+    return lambda b, x, y: b.shuffle_vector(x, y, ir.Constant(i32x16.llvm, lanes))
+
+
+@primitive(f32x16, (f32x16,) * 2, _lower_shuffle(list(range(0, 32, 2))))
+def evens(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Numbers 0, 2, 4 ... of the 32 in x and y."""
+    return np.concatenate([x, y])[::2]
+
+
+@primitive(f32x16, (f32x16,) * 2, _lower_shuffle(list(range(1, 32, 2))))
+def odds(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Numbers 1, 3, 5 ... of the 32 in x and y."""
+    return np.concatenate([x, y])[1::2]
+
+
+@primitive(f32x16, (f32x16,) * 2, _lower_shuffle([16 * (k & 1) + k // 2 for k in range(16)]))
+def zip_low(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """x0, y0, x1, y1 ... x7, y7."""
+    return np.stack([x[:8], y[:8]], axis=1).ravel()
+
+
+@primitive(f32x16, (f32x16,) * 2, _lower_shuffle([16 * (k & 1) + 8 + k // 2 for k in range(16)]))
+def zip_high(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """x8, y8, x9, y9 ... x15, y15."""
+    return np.stack([x[8:], y[8:]], axis=1).ravel()
 
 
 # --- tuples of vectors: the accumulators of a micro-kernel ------------------------------------------------

@@ -7,12 +7,10 @@ from .opcodes import CALL, COUNTED, DEAD, DFA, END, JUMP, SPLIT
 
 
 @jit
-def live_rows(code, targets, keys, edge_live, live):  # -> sweeps
-    """Mark live u1[rows]; `edge_live` u1[rows]: an automaton row that reaches an accepting one.
+def live_rows(code, targets, keys, onward, live):  # -> sweeps
+    """Mark in live u1[rows] the rows that reach an END through live rows and calls.
 
-    An automaton row (DFA, COUNTED) is live if an accepting row of its automaton continues in a live
-    one; `edge_live[row]` holds that accepting rows exist, their continuation is row's own `b` or,
-    for inner rows, the shared continuation stored in keys of the caller (see `accept_of`).
+    onward i4[rows]: where reading goes on after the automaton a row belongs to; -1 elsewhere.
     """
     n = code.shape[0]
     sweeps = 0
@@ -39,7 +37,7 @@ def live_rows(code, targets, keys, edge_live, live):  # -> sweeps
             elif op == CALL:
                 ok = live[keys[code[row, 1], 0]] != 0 and live[row + 1] != 0
             elif op == DFA or op == COUNTED:
-                ok = edge_live[row] >= 0 and live[edge_live[row]] != 0
+                ok = onward[row] >= 0 and live[onward[row]] != 0
             else:
                 ok = live[row + 1] != 0
             if ok:

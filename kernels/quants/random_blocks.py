@@ -60,7 +60,9 @@ def random_blocks(block: Block, n: int, rng: np.random.Generator, *, largest: fl
     for offset, reach in scales:
         scale = _scale(n, rng, largest / (reach * len(scales)))
         blocks[:, offset : offset + 2] = _bytes(scale.astype("<f2"))
-    _FINISH.get(block.name, _nothing)(blocks, rng, largest)
+    finish = _FINISH.get(block.name)
+    if finish is not None:
+        finish(blocks, rng, largest)
     return blocks
 
 
@@ -71,10 +73,6 @@ def _scale(n: int, rng: np.random.Generator, largest: float) -> NDArray[np.float
 
 def _bytes(values: NDArray[np.generic]) -> U8:
     return np.ascontiguousarray(values).view(np.uint8)
-
-
-def _nothing(blocks: U8, rng: np.random.Generator, largest: float) -> None:
-    pass
 
 
 def _q8_1(blocks: U8, rng: np.random.Generator, largest: float) -> None:
