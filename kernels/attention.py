@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._jit import inline
-from .kv_pages import PAGE, Region, keys_of, values_of
+from .kv_pages import PAGE, STORED, Region, emit_store, keys_of, values_of
+from .pool import Pool
 from .simd import (
     div,
     exceeds,
@@ -48,11 +49,13 @@ from .simd import (
     void,
     zeros,
 )
-from .tape import Kernel, kernel
+from .spans import Spans
+from .tape import Kernel, Tape, kernel
 from .vmath import exp, tanh
 
 F64, I64 = NDArray[np.float64], NDArray[np.int64]
 MINUS_INFINITY = np.float32(-np.inf)
+FEW_ROWS = 8
 HEADER = 16  # floats before a state's sums: m, l, unused
 
 
@@ -416,3 +419,44 @@ def attend_merge(
             merge(state, partial + (pair * segments + page) * stride, padded)
         sink = load_f32(sinks + 4 * head) if sinks else np.float32(0)
         finish(state, out + 4 * pair * value_dim, value_dim, sink, sinks != 0)
+
+
+def emit_attention(
+    tape: Tape,
+    pool: Pool,
+    qkv: tuple[Any, Any, Any],
+    positions: I64,
+    spans: Spans,
+    region: Region,
+    shape: Shape,
+    threads: int,
+) -> Any:
+    """Record storing keys and values [rows, kv heads, dim] and attending with q [rows, heads, dim]."""
+    q, key, value = qkv
+    rows, padded = len(q), region.padded_value_dim
+    emit_store(tape, key, value, positions, spans.rows, region)
+    out = pool.take((rows, shape.heads, region.value_dim))
+    caps = np.array([shape.scale, shape.soft_cap], np.float32)
+    tape.keep(caps)
+    few = rows <= FEW_ROWS
+    pairs = next(n for n in (1, 2, 4, 8) if n >= min(shape.heads // region.kv_heads, 8)) if few else 8
+    scratch = pool.take((threads, scratch_bytes(pairs, region.key_dim, padded)), np.uint8)
+    common = [
+        rows, q.strides[0], shape.heads, region.kv_heads, region.key_dim, region.value_dim,
+        region.key_offset, region.value_offset, *region.head_bytes, caps,
+    ]  # fmt: skip
+    if not few:
+        values = [q, spans.rows, out, *common, 0, 0, scratch, scratch.strides[0]]
+        kernel = attend_many(region.key_type, region.value_type)
+        tape.emit(kernel, 16 * threads, values, [q, STORED], [out, scratch])
+        return out.reshape(rows, -1)
+    segments = -(-spans.longest // PAGE)
+    partial = pool.take((rows, shape.heads, segments, HEADER + padded))
+    splits = max(1, min(segments, 4 * threads // (rows * region.kv_heads)))
+    values = [q, spans.rows, partial, *common, 0, scratch, scratch.strides[0], splits, segments]
+    kernel = attend_few(region.key_type, region.value_type, pairs)
+    parts = rows * region.kv_heads * splits
+    tape.emit(kernel, parts, values, [q, STORED], [partial, scratch])
+    values = [partial, spans.rows, out, rows, shape.heads, region.value_dim, 0, segments]
+    tape.emit(attend_merge, min(threads, rows * shape.heads), values, [partial], [out])
+    return out.reshape(rows, -1)

@@ -25,10 +25,12 @@ from .simd import (
     store_f32,
     store_f32x16,
 )
-from .tape import Kernel
+from .tape import Kernel, Tape
 
 PAGE = 128
 LANES = 16
+# Stand for all pages' keys and values where a tape says what is read and written.
+STORED = np.zeros(2, np.uint8)
 DTYPES: dict[str, Any] = {"f16": np.float16, "f32": np.float32, "f64": np.float64}
 
 
@@ -49,10 +51,16 @@ class Region:
         return -(-self.value_dim // LANES) * LANES
 
     @property
+    def head_bytes(self) -> tuple[int, int]:
+        """Bytes of one head's keys and of its values."""
+        key_size = np.dtype(DTYPES[self.key_type]).itemsize
+        value_size = np.dtype(DTYPES[self.value_type]).itemsize
+        return PAGE * self.key_dim * key_size, PAGE * self.padded_value_dim * value_size
+
+    @property
     def end(self) -> int:
         """The first byte after this region."""
-        size = np.dtype(DTYPES[self.value_type]).itemsize
-        return self.value_offset + self.kv_heads * PAGE * self.padded_value_dim * size
+        return self.value_offset + self.kv_heads * self.head_bytes[1]
 
 
 def region_after(
@@ -89,11 +97,11 @@ def store_kv_ref(
 
 
 def _store_key(name: str, size: int, store: Any) -> Kernel:
-    def body(part, parts, thread, key, tables, positions, rows, heads, dim, stride, offset):
+    def body(part, parts, thread, key, spans, positions, rows, heads, dim, stride, offset):
         for index in range(rows * heads * part // parts, rows * heads * (part + 1) // parts):
             row, head = index // heads, index % heads
             position = load_i64(positions + 8 * row)
-            page = load_i64(load_i64(tables + 8 * row) + 8 * (position // 128))
+            page = load_i64(load_i64(spans + 24 * row) + 8 * (position // 128))
             slot = position % 128
             to = page + offset + ((head * 8 + slot // 16) * dim * 16 + slot % 16) * size
             source = key + row * stride + 4 * head * dim
@@ -104,12 +112,12 @@ def _store_key(name: str, size: int, store: Any) -> Kernel:
 
 
 def _store_value(name: str, size: int, store: Any) -> Kernel:
-    def body(part, parts, thread, value, tables, positions, rows, heads, dim, stride, offset):
+    def body(part, parts, thread, value, spans, positions, rows, heads, dim, stride, offset):
         padded = (dim + 15) // 16 * 16
         for index in range(rows * heads * part // parts, rows * heads * (part + 1) // parts):
             row, head = index // heads, index % heads
             position = load_i64(positions + 8 * row)
-            page = load_i64(load_i64(tables + 8 * row) + 8 * (position // 128))
+            page = load_i64(load_i64(spans + 24 * row) + 8 * (position // 128))
             to = page + offset + (head * 128 + position % 128) * padded * size
             source = value + row * stride + 4 * head * dim
             for d in range(0, dim, 16):
@@ -123,3 +131,17 @@ STORE_VALUE = {
     "f16": _store_value("f16", 2, store_f16x16),
     "f32": _store_value("f32", 4, store_f32x16),
 }
+
+
+def emit_store(
+    tape: Tape, key: Any, value: Any, positions: Any, spans: NDArray[np.int64], region: Region
+) -> None:
+    """Record storing float32 keys and values [rows, kv heads, dim] at the rows' positions."""
+    rows, heads = key.shape[:2]
+    parts = min(8, rows)
+    for store, x, dim, offset, stored in (
+        (STORE_KEY[region.key_type], key, region.key_dim, region.key_offset, STORED[:1]),
+        (STORE_VALUE[region.value_type], value, region.value_dim, region.value_offset, STORED[1:]),
+    ):
+        values = (x, spans, positions, rows, heads, dim, x.strides[0], offset)
+        tape.emit(store, parts, values, [x], [stored])

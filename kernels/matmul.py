@@ -42,8 +42,9 @@ from .simd import (
     void,
     zeros,
 )
-from .tape import Kernel, kernel
-from .tiles.pack import ROWS, tile_count
+from .pool import Pool
+from .tape import Kernel, Tape
+from .tiles.pack import tile_count
 from .tiles.unpack import CODES, COLUMNS, TileFormat
 
 F32, F64 = NDArray[np.float32], NDArray[np.float64]
@@ -313,3 +314,29 @@ def rows_at_once(rows: int) -> int:
     return 1 if rows == 1 else 4 if rows <= 4 else 8
 
 
+
+
+def emit_matmul(
+    tape: Tape, pool: Pool, weight: Tiles, record: Any, rows: int, integer: bool, threads: int
+) -> F32:
+    """Record the product with prepared activations; returns its result [rows, weight.rows]."""
+    at_once, tiles = rows_at_once(rows), tile_count(weight.rows)
+    groups = -(-rows // at_once)
+    out = pool.take((groups * at_once, weight.rows))
+    values = [weight.data, record, out, weight.rows, weight.units, tiles]
+    if rows <= FEW:
+        parts = _parts(tiles, weight.rows * weight.columns, threads)
+        tape.emit(few_rows(weight.format, integer, at_once), parts, values, [record], [out])
+        return out[:rows]
+    panel = panel_block_bytes(weight.format, integer) * weight.blocks
+    together = max(1, min(PANEL_TILES, PANEL_BYTES // panel))
+    scratch = pool.take((threads, together * panel), np.uint8)
+    values += [groups, scratch, scratch.strides[0], together]
+    parts = min(tiles, 16 * threads)
+    tape.emit(many_rows(weight.format, integer), parts, values, [record], [out, scratch])
+    return out[:rows]
+
+
+def _parts(tiles: int, numbers: int, threads: int) -> int:
+    """Parts of about 64 thousand weights, but enough for every thread."""
+    return 1 if threads == 1 else min(tiles, max(threads, min(8 * threads, numbers >> 16)))

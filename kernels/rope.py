@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import decimal
 import functools
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from .simd import (
     evens,
@@ -100,3 +101,30 @@ def rope(part, parts, thread, x, cos, sin, out, rows, heads, dim, stride, n, hal
             store_f32(to + 4 * at_b, a * v + b * u)
         for i in range(2 * n, dim):
             store_f32(to + 4 * i, load_f32(source + 4 * i))
+
+
+class RopeTable:
+    """Cosine and sine by position, computed in blocks of 256 positions when first asked for."""
+
+    BLOCK = 256
+
+    def __init__(self, base: float, dim: int, divide: float, number: DTypeLike) -> None:
+        self._turns = np.array(frequencies(base, dim)) / divide
+        self._number = np.dtype(number)
+        self._blocks: dict[int, NDArray[Any]] = {}
+
+    def look_up(self, positions: NDArray[np.int64], cos: NDArray[Any], sin: NDArray[Any]) -> None:
+        """Write the rows of `positions` to cos and sin [rows, dim / 2]."""
+        blocks = positions // self.BLOCK
+        for index in set(blocks.tolist()):
+            rows = np.flatnonzero(blocks == index)
+            block = self._block(index)[:, positions[rows] % self.BLOCK]
+            cos[rows], sin[rows] = block
+
+    def _block(self, index: int) -> NDArray[Any]:
+        if index not in self._blocks:
+            start = index * self.BLOCK
+            angles = np.arange(start, start + self.BLOCK, dtype=np.float64)[:, None] * self._turns
+            sine, cosine = sine_cosine(angles)
+            self._blocks[index] = np.stack([cosine, sine]).astype(self._number)
+        return self._blocks[index]

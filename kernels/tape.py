@@ -98,6 +98,11 @@ class Tape:
         self._reads: list[tuple[int, int]] = []
         self._writes: list[tuple[int, int]] = []
         self._built: list[Any] | None = None
+        self._kept: list[Any] = []
+
+    def keep(self, thing: Any) -> None:
+        """Hold on to memory that operations point to."""
+        self._kept.append(thing)
 
     def emit(
         self,

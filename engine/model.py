@@ -1,0 +1,149 @@
+"""Model: a file, its tokenizer, its weights and its cache pages, tied together; sessions run on it.
+
+A step takes rows of any sequences. Sessions of several threads may share a model: steps are carried out one
+at a time, under the thread team's lock.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..formats.errors import GGUFError, TokenizerError
+from ..formats.gguf import GGUFFile, open_gguf
+from ..formats.metadata import Metadata
+from .archs import ARCHS
+from .cache import PagePool, Sequence, layer_regions
+from .errors import ModelLoadError
+from .hparams import read_hparams
+from .load_config import LoadConfig
+
+F32, I64 = NDArray[np.float32], NDArray[np.int64]
+KEEP_TAPES = 24
+
+
+class Model:
+    """An open model. `open` it, make sessions, `close` it."""
+
+    def __init__(self, file: GGUFFile, config: LoadConfig) -> None:
+        self.file, self.config = file, config
+        self.metadata: Metadata = file.metadata
+        self.architecture = self.metadata.string("general.architecture")
+        arch = ARCHS.get(self.architecture)
+        if arch is None:
+            known = ", ".join(sorted(ARCHS))
+            raise GGUFError("general.architecture", None, self.architecture, f"one of {known}")
+        self.arch = arch
+        embedding = file.tensors.get("token_embd.weight")
+        self.n_vocab = embedding.shape[0] if embedding is not None and embedding.shape else 0
+        self.hparams = read_hparams(self.metadata, arch, self.n_vocab)
+        self.n_ctx_train = self.hparams.context_length
+        self.context_length = config.context_for(self.n_ctx_train)
+        self._load()
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], config: LoadConfig | None = None) -> Model:
+        """Open a GGUF file. Raises ModelLoadError with the format's own error as its cause."""
+        try:
+            file = open_gguf(path)
+            return cls(file, config or LoadConfig())
+        except (GGUFError, TokenizerError, OSError) as error:
+            raise ModelLoadError(f"{Path(path).name}: {error}") from error
+
+    def _load(self) -> None:
+        from ..kernels.tape_ops import TapeOps
+        from ..kernels.team import default_threads, team
+        from ..kernels.twin_ops import TwinOps
+        from .step import StepMemory
+        from .weights import load_weights
+
+        compute = self.config.compute
+        threads = self.config.cpu_threads or default_threads()
+        self._ops: Any = TwinOps() if compute == "float64" else TapeOps(compute == "int8", threads)
+        self._weights = load_weights(self.file, self.arch, self.hparams, self._ops)
+        self.notes = self.file.notes + self._weights.notes
+        self._regions = layer_regions(self.hparams, self.config.cache_types())
+        self._pages = PagePool(self._regions[-1].end)
+        self.max_rows = self.config.eval_batch_size
+        self._memory = StepMemory(
+            self.arch, self.hparams, self.max_rows, self.context_length, self._ops.number
+        )
+        self._tapes: OrderedDict[tuple[int, int], tuple[Any, Any]] = OrderedDict()
+        self._team = team
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The file's tokenizer."""
+        from ..formats.tokenizer import tokenizer_from_metadata
+
+        return tokenizer_from_metadata(self.metadata)
+
+    @cached_property
+    def chat_template(self) -> Any:
+        """The file's chat template, or None."""
+        from ..formats.chat_template import ChatTemplate
+
+        source = self.metadata.get("tokenizer.chat_template")
+        if not isinstance(source, str):
+            return None
+        texts = [
+            "" if id_ is None else self.tokenizer.token_text(id_)
+            for id_ in (self.tokenizer.bos, self.tokenizer.eos)
+        ]
+        return ChatTemplate(source, bos=texts[0], eos=texts[1])
+
+    def session(self, context_length: int | None = None) -> Any:
+        """A new session: one sequence with its own cache, up to the model's context length."""
+        from .session import Session
+
+        return Session(self, context_length)
+
+    def sequence(self, capacity: int) -> Sequence:
+        """An empty cache for up to `capacity` positions."""
+        return Sequence(self._pages, capacity)
+
+    def step(self, pieces: list[tuple[Sequence, list[int]]], outputs: I64) -> F32 | None:
+        """Run rows of any sequences (at most `max_rows`); logits of rows `outputs`, [n, vocabulary].
+
+        Each sequence must be named once; its tokens follow what it holds. On an error nothing counts.
+        """
+        with self._team().lock:
+            for sequence, ids in pieces:
+                sequence.append(len(ids))
+            step = self._memory.fill(pieces, outputs)
+            logits = self._run(step)
+            for sequence, ids in pieces:
+                sequence.commit(len(ids))
+            return logits
+
+    def _run(self, step: Any) -> F32 | None:
+        if self.config.compute == "float64":
+            logits = self._forward(step)
+            return None if logits is None else logits.astype(np.float32)
+        key = (len(step.tokens), len(step.outputs))
+        if key not in self._tapes:
+            tape = self._ops.record()
+            self._tapes[key] = tape, self._forward(step)
+            if len(self._tapes) > KEEP_TAPES:
+                self._tapes.popitem(last=False)
+        self._tapes.move_to_end(key)
+        tape, logits = self._tapes[key]
+        self._ops.run(tape)
+        return None if logits is None else np.array(logits)
+
+    def _forward(self, step: Any) -> Any:
+        from .forward import forward
+
+        return forward(self.arch, self.hparams, self._weights, self._regions, step, self._ops)
+
+    def close(self) -> None:
+        """Let go of weights and file."""
+        self._tapes.clear()
+        self._weights = None  # type: ignore[assignment]
+        self.file.close()

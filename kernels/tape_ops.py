@@ -1,0 +1,167 @@
+"""Ops recorded on a tape: memory from a pool, kernels cut in parts for the thread team."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..formats.gguf import TensorInfo
+from . import elementwise
+from .activations import arrange, quantise
+from .attention import Shape
+from .attention import emit_attention
+from .elementwise import GATES
+from .kv_pages import Region
+from .matmul import Tiles, emit_matmul, rows_at_once
+from .ops import Angles, Spans, embedding_rows
+from .pool import Pool
+from .quants.table import dequantize
+from .rms_norm import rms_norm
+from .rope import rope
+from .simd import at
+from .tape import Kernel, Tape
+from .team import team
+from .tiles.load import load_tiles
+
+F32, I64 = NDArray[np.float32], NDArray[np.int64]
+SMALL = 16384  # numbers that one thread handles sooner than two agree on
+
+
+class TapeOps:
+    """int8 or float32 mode. `record()` starts a tape; operations add to it and return its memory."""
+
+    number = np.float32
+
+    def __init__(self, integer: bool, threads: int) -> None:
+        self.integer, self.threads = integer, threads
+        self.pool = Pool()
+        self.tape = Tape()
+        self._prepared: tuple[Any, ...] = ()
+
+    def record(self) -> Tape:
+        """Start a new tape and return it."""
+        self.tape, self._prepared = Tape(), ()
+        return self.tape
+
+    def run(self, tape: Tape) -> None:
+        """Run a tape; the caller holds the team's lock."""
+        tape.run(team(), self.threads)
+
+    def matrix(self, tensor: TensorInfo) -> Tiles:
+        return load_tiles(tensor, self.threads)
+
+    def vector(self, tensor: TensorInfo) -> F32:
+        return dequantize(tensor.data, tensor.type, tensor.shape)
+
+    def embed(self, tensor: TensorInfo, tokens: I64) -> F32:
+        out = self.pool.take((len(tokens), tensor.shape[1]))
+        to, shape = out.ctypes.data, out.shape
+
+        def look_up() -> None:
+            at(to, np.float32, shape[0] * shape[1])[...] = embedding_rows(tensor, tokens).ravel()
+
+        self.tape.host(look_up)
+        return out
+
+    def matmul(self, weight: Tiles, x: F32) -> F32:
+        integer = self.integer and weight.format.integer
+        record = self._prepare(x, integer, rows_at_once(len(x)), weight.blocks)
+        return emit_matmul(self.tape, self.pool, weight, record, len(x), integer, self.threads)
+
+    def _prepare(self, x: F32, integer: bool, at_once: int, blocks: int) -> Any:
+        """The activation records of x; the same x is prepared once for all its products."""
+        if self._prepared and self._prepared[0] is x and self._prepared[1:3] == (integer, blocks):
+            return self._prepared[3]
+        groups = -(-len(x) // at_once)
+        record = self.pool.take((groups, blocks, (64 if integer else 128) * at_once), np.uint8)
+        values = (x, record, len(x), x.shape[1], x.strides[0], at_once, groups, blocks)
+        kernel = quantise if integer else arrange
+        self.tape.emit(kernel, self._parts(x.size, groups * blocks), values, [x], [record])
+        self._prepared = (x, integer, blocks, record)
+        return record
+
+    def rms_norm(self, x: F32, weight: F32 | None, eps: float) -> F32:
+        rows, stride = _rows(x)
+        out = self.pool.take(x.shape)
+        values = (x, 0 if weight is None else weight, out, rows, x.shape[-1], stride, eps)
+        self.tape.emit(rms_norm, self._parts(x.size, rows), values, [x], [out])
+        return out
+
+    def rope(self, x: F32, angles: Angles) -> F32:
+        rows, heads, dim = x.shape
+        out = self.pool.take(x.shape)
+        n = angles.cos.shape[-1]
+        stride = x.strides[0]
+        values = (x, angles.cos, angles.sin, out, rows, heads, dim, stride, n, int(angles.halves))
+        self.tape.emit(rope, self._parts(x.size, rows * heads), values, [x], [out])
+        return out
+
+    def attend(
+        self, qkv: tuple[F32, F32, F32], positions: I64, spans: Spans, region: Region, shape: Shape
+    ) -> F32:
+        return emit_attention(
+            self.tape, self.pool, qkv, positions, spans, region, shape, self.threads
+        )
+
+    def add(self, x: F32, y: F32) -> F32:
+        return self._elementwise(elementwise.add, x, y)
+
+    def multiply(self, x: F32, y: F32) -> F32:
+        return self._elementwise(elementwise.multiply, x, y)
+
+    def scale(self, x: F32, number: float) -> F32:
+        return self._elementwise(elementwise.scale, x, x, number)
+
+    def soft_cap(self, x: F32, cap: float) -> F32:
+        return self._elementwise(elementwise.soft_cap, x, x, cap)
+
+    def gate(self, kind: str, x: F32, y: F32) -> F32:
+        return self._elementwise(GATES[kind][1], x, y)
+
+    def _elementwise(self, kernel: Kernel, x: F32, y: F32, number: float = 0.0) -> F32:
+        rows, stride = _rows(x)
+        stride_y = 0 if y.ndim < x.ndim else _rows(y)[1]
+        out = self.pool.take(x.shape)
+        values = (x, y, out, rows, x.shape[-1], stride, stride_y, number)
+        self.tape.emit(kernel, self._parts(x.size, rows), values, [x, y], [out])
+        return out
+
+    def take(self, x: F32, rows: I64) -> F32:
+        out = self.pool.take((len(rows), x.shape[1]))
+        source, to = x.ctypes.data, out.ctypes.data
+        stride, (count, dim) = x.strides[0], out.shape
+
+        def copy() -> None:
+            for i, row in enumerate(rows):
+                at(to + 4 * dim * i, np.float32, dim)[...] = at(source + stride * int(row), np.float32, dim)
+
+        if count:
+            self.tape.host(copy)
+        return out
+
+    def twin(self, function: Callable[..., Any], shape: Sequence[int], *inputs: F32) -> F32:
+        out = self.pool.take(tuple(shape))
+
+        def compute() -> None:
+            out[...] = np.asarray(function(*[x.astype(np.float64) for x in inputs])).reshape(shape)
+
+        self.tape.host(compute)
+        return out
+
+    def _parts(self, numbers: int, most: int) -> int:
+        return 1 if numbers <= SMALL else min(most, 4 * self.threads)
+
+
+def _rows(x: F32) -> tuple[int, int]:
+    """How many rows of the last axis, and the bytes between them. Raises ValueError if uneven."""
+    rows = x.size // x.shape[-1]
+    if x.ndim < 2 or x.flags.c_contiguous:
+        return rows, 4 * x.shape[-1]
+    if x.ndim == 2 and x.strides[1] == 4:
+        return rows, x.strides[0]
+    raise ValueError(f"array of shape {x.shape}, strides {x.strides}: expected even rows")
+
+
