@@ -33,7 +33,7 @@ def forward(
         return None
     x = ops.take(x, step.outputs)
     x = ops.rms_norm(x, weights.output_norm, hparams.epsilon)
-    return ops.matmul(weights.output, x)
+    return ops.matmul(weights.output, x, fine=True)
 
 
 def block(

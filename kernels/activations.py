@@ -1,13 +1,19 @@
-"""Activations as the matrix kernels read them: records of 1, 4 or 8 rows x 32 columns.
+"""Activations as the matrix kernels read them: records of 1, 4 or 8 rows x 32 columns, 128 bytes a row.
 
-    integer record   int8 [rows, 32] codes, then eight numbers per row, each [rows]:
-                     d, -sum, -sum of columns 0..15, -sum of 16..31 (int32), then d times those three
     float record     float32 [rows, 32]
+    integer record   two levels; each int8 [rows, 32] codes, then eight numbers per row, each [rows]:
+                     d, -sum, -sum of columns 0..15, -sum of 16..31 (int32), d times those three, flag
 
-    d = max|x| / 127,   code = round(x * (127 / max|x|)), halves to even
+    d1 = max|x| / 127,   code1 = round(x * (127 / max|x|)), halves to even
+    d2 = d1 / 254,       code2 = round((x - d1 code1) * (254 * 127 / max|x|))
 
-Columns beyond the last are zero, as are rows that only fill the record. Records lie in order of groups of
-rows, then blocks of columns.
+The second level is there for rows in which one number holds more than `share` of the block's energy
+(max^2 > share * sum x^2): one level would leave the other 31 numbers few of the 255 steps. The flag, at the
+record's first row, says whether any row has it; the others' second level is zero. Columns beyond the last
+are zero, as are rows that only fill the record. Records: groups of rows, then blocks of columns.
+
+Why: on SmolLM2 the mean KL divergence to float32 is 0.0009 with share 1/2 (a fifth of the blocks) and
+0.0064 with one level alone.
 """
 
 from __future__ import annotations
@@ -17,10 +23,10 @@ from numpy.typing import NDArray
 
 from ._jit import inline
 from .simd import (
-    div,
+    fma,
     isum_lanes,
-    load_f32,
     load_f32x16,
+    load_first,
     max_lanes,
     rint,
     splat,
@@ -28,38 +34,55 @@ from .simd import (
     store_f32x16,
     store_i8x16,
     store_i32,
+    sum_lanes,
     to_i32,
     vabs,
     vmax,
-    load_first,
 )
 from .tape import kernel
 
 F32 = NDArray[np.float32]
+RECORD = 128  # bytes of 32 columns of one row
+LEVEL = 64  # bytes of one of its levels
+SHARE, ALWAYS = 0.5, 0.0
+STEPS = np.float32(254)
 
 
-def quantise_ref(x: F32, rows_at_once: int) -> NDArray[np.uint8]:
-    """x [rows, columns] -> records [groups, blocks, 64 * rows_at_once] (uint8)."""
-    rows, columns = x.shape
-    groups, blocks = -(-rows // rows_at_once), -(-columns // 32)
-    padded = np.zeros((groups * rows_at_once, blocks * 32), np.float32)
-    padded[:rows, :columns] = x
-    split = padded.reshape(groups, rows_at_once, blocks, 32).transpose(0, 2, 1, 3)
-    top = np.abs(split).max(-1)
+def quantise_ref(x: F32, rows_at_once: int, share: float = SHARE) -> NDArray[np.uint8]:
+    """x [rows, columns] -> integer records [groups, blocks, 128 * rows_at_once] (uint8)."""
+    blocks = arrange_ref(x, rows_at_once)
+    squares = blocks[..., :16] * blocks[..., :16] + blocks[..., 16:] * blocks[..., 16:]
+    while squares.shape[-1] > 1:
+        half = squares.shape[-1] // 2
+        squares = squares[..., :half] + squares[..., half:]
+    top = np.abs(blocks).max(-1)
     with np.errstate(divide="ignore"):
         inverse = np.where(top > 0, np.float32(127) / top, np.float32(0))
     d = top / np.float32(127)
-    codes = np.rint(split * inverse[..., None]).astype(np.int8)
+    first = np.rint(blocks * inverse[..., None])
+    two = top * top > np.float32(share) * squares[..., 0]
+    exact = blocks.astype(np.float64) - first.astype(np.float64) * d[..., None]
+    rest = np.where(two[..., None], exact.astype(np.float32), np.float32(0))
+    second = np.rint(rest * (inverse * STEPS)[..., None])
+    low = _level(first, d, np.broadcast_to(two.any(-1, keepdims=True), two.shape))
+    high = _level(second, np.where(two, d / STEPS, np.float32(0)), np.zeros_like(two))
+    return np.concatenate([low, high], axis=-1)
+
+
+def _level(values: F32, d: F32, flag: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    codes = values.astype(np.int8)
     halves = -codes.reshape(*codes.shape[:3], 2, 16).sum(-1, dtype=np.int32)
     sums = np.stack([halves.sum(-1, dtype=np.int32), halves[..., 0], halves[..., 1]], axis=2)
     scaled = sums.astype(np.float32) * d[:, :, None]
-    parts = [codes, d, sums, scaled, np.zeros_like(d)]
-    flat = [np.ascontiguousarray(p).reshape(groups, blocks, -1).view(np.uint8) for p in parts]
+    flags = flag.astype(np.int32)
+    flags[..., 1:] = 0
+    parts = [np.ascontiguousarray(part) for part in (codes, d, sums, scaled, flags)]
+    flat = [part.reshape(*codes.shape[:2], -1).view(np.uint8) for part in parts]
     return np.concatenate(flat, axis=-1)
 
 
 def arrange_ref(x: F32, rows_at_once: int) -> F32:
-    """x [rows, columns] -> records float32 [groups, blocks, rows_at_once, 32]."""
+    """x [rows, columns] -> float records, float32 [groups, blocks, rows_at_once, 32]."""
     rows, columns = x.shape
     groups, blocks = -(-rows // rows_at_once), -(-columns // 32)
     padded = np.zeros((groups * rows_at_once, blocks * 32), np.float32)
@@ -79,49 +102,69 @@ def load_block(x, columns, half):
 
 
 @inline
-def quantise_block(x, columns, codes, numbers, step):
-    low, high = load_block(x, columns, 0), load_block(x, columns, 1)
-    top = max_lanes(vmax(vabs(low), vabs(high)))
-    inverse = splat(np.float32(127) / top) if top > 0 else splat(0.0)
-    first, second = to_i32(rint(low * inverse)), to_i32(rint(high * inverse))
+def store_level(low, high, d, codes, numbers, step):
+    """Write one level of one row: codes from whole floats, then d, sums and d times sums."""
+    first, second = to_i32(low), to_i32(high)
     store_i8x16(codes, first)
     store_i8x16(codes + 16, second)
-    d = top / np.float32(127)
-    left, right = -isum_lanes(first), -isum_lanes(second)
     store_f32(numbers, d)
+    left, right = -isum_lanes(first), -isum_lanes(second)
     for field, count in enumerate((left + right, left, right)):
         store_i32(numbers + (1 + field) * step, count)
         store_f32(numbers + (4 + field) * step, np.float32(count) * d)
-    store_f32(numbers + 7 * step, np.float32(0))
+    store_i32(numbers + 7 * step, 0)
+
+
+@inline
+def quantise_row(x, columns, record, row, at_once, share):
+    """Both levels of one row of a record; returns whether the second is used."""
+    low, high = load_block(x, columns, 0), load_block(x, columns, 1)
+    top = max_lanes(vmax(vabs(low), vabs(high)))
+    inverse = np.float32(127) / top if top > 0 else np.float32(0)
+    d = top / np.float32(127)
+    codes, numbers, step = record + 32 * row, record + 32 * at_once + 4 * row, 4 * at_once
+    a, b = rint(low * splat(inverse)), rint(high * splat(inverse))
+    store_level(a, b, d, codes, numbers, step)
+    two = top * top > share * sum_lanes(low * low + high * high)
+    finer = splat(inverse * STEPS) if two else splat(0.0)
+    minus_d = splat(-d)
+    a, b = rint(fma(a, minus_d, low) * finer), rint(fma(b, minus_d, high) * finer)
+    d2 = d / STEPS if two else np.float32(0)
+    level = LEVEL * at_once
+    store_level(a, b, d2, codes + level, numbers + level, step)
+    return two
 
 
 @kernel("quantise")
-def quantise(part, parts, thread, x, out, rows, columns, stride, at_once, groups, blocks):
-    """x float32 [rows, columns], rows `stride` bytes apart -> integer records; cut by (group, block)."""
+def quantise(
+    part, parts, thread, x, out, rows, columns, stride, at_once, groups, blocks, share: float
+):
+    """x float32 [rows, columns], rows `stride` bytes apart -> integer records; cut by records."""
     total = groups * blocks
     for index in range(total * part // parts, total * (part + 1) // parts):
         group, block = index // blocks, index % blocks
-        record = out + index * 64 * at_once
+        record = out + index * RECORD * at_once
+        flag = False
         for i in range(at_once):
             row = group * at_once + i
             left = columns - 32 * block if row < rows else 0
             address = x + row * stride + 128 * block
-            numbers = record + 32 * at_once + 4 * i
-            quantise_block(address, left, record + 32 * i, numbers, 4 * at_once)
+            flag |= quantise_row(address, left, record, i, at_once, share)
+        store_i32(record + 60 * at_once, np.int32(flag))
 
 
 @kernel("arrange")
-def arrange(part, parts, thread, x, out, rows, columns, stride, at_once, groups, blocks):
-    """x float32 [rows, columns], rows `stride` bytes apart -> float records; cut by (group, block)."""
+def arrange(
+    part, parts, thread, x, out, rows, columns, stride, at_once, groups, blocks, share: float
+):
+    """x float32 [rows, columns], rows `stride` bytes apart -> float records; cut by records."""
     total = groups * blocks
     for index in range(total * part // parts, total * (part + 1) // parts):
         group, block = index // blocks, index % blocks
-        record = out + index * 128 * at_once
+        record = out + index * RECORD * at_once
         for i in range(at_once):
             row = group * at_once + i
             left = columns - 32 * block if row < rows else 0
             address = x + row * stride + 128 * block
             store_f32x16(record + 128 * i, load_block(address, left, 0))
             store_f32x16(record + 128 * i + 64, load_block(address, left, 1))
-
-

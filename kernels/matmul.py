@@ -20,6 +20,7 @@ from numba import types
 from numpy.typing import NDArray
 
 from ._jit import inline
+from .activations import LEVEL, RECORD
 from .simd import (
     dot4,
     f32x16,
@@ -109,6 +110,17 @@ def add_integer_block(totals, codes, scales, minimums, shift, record):
     return tuple(out)
 
 
+@inline
+def add_levels(totals, codes, scales, minimums, shift, record):
+    """The block's products at the first level, and at the second if the record has one."""
+    rows = len(totals)
+    totals = add_integer_block(totals, codes, scales, minimums, shift, record)
+    if load_i32(record + 60 * rows):
+        finer = record + LEVEL * rows
+        totals = add_integer_block(totals, codes, scales, minimums, shift, finer)
+    return totals
+
+
 @unrolled(lambda totals, columns, record: totals)
 def add_float_block(totals, columns, record):
     """totals + the block's products, even and odd columns summed apart; record: float32 [rows, 32]."""
@@ -190,9 +202,9 @@ def _integer_parts(form: TileFormat) -> tuple[Any, Any, int]:
 
     @inline
     def add(totals, address, record):
-        scales = block_vectors(address + 512, groups)
+        codes, scales = block_codes(address), block_vectors(address + 512, groups)
         minimums = block_vectors(address + 512 + 64 * groups, lows)
-        return add_integer_block(totals, block_codes(address), scales, minimums, shift, record)
+        return add_levels(totals, codes, scales, minimums, shift, record)
 
     return store, add, 512 + 64 * (groups + lows)
 
@@ -233,7 +245,7 @@ def _direct(form: TileFormat, integer: bool) -> Any:
         @inline
         def add(totals, unit, block, record):
             codes, scales, minimums = unpack(unit, block)
-            return add_integer_block(totals, codes, scales, minimums, shift, record)
+            return add_levels(totals, codes, scales, minimums, shift, record)
 
         return add
     columns = _float_columns(form)
@@ -244,7 +256,7 @@ def _direct(form: TileFormat, integer: bool) -> Any:
 def few_rows(form: TileFormat, integer: bool, rows: int) -> Kernel:
     """The kernel for up to `rows` (1, 4 or 8) rows at once."""
     add, unit_bytes, per_unit = _direct(form, integer), form.unit_bytes, form.columns // 32
-    record_bytes = rows * (64 if integer else 128)
+    record_bytes = RECORD * rows
 
     def body(part, parts, thread, tiles, x, out, n, units, tile_count):
         for tile in range(tile_count * part // parts, tile_count * (part + 1) // parts):
@@ -265,7 +277,7 @@ def many_rows(form: TileFormat, integer: bool) -> Kernel:
     """The kernel for any number of rows, in groups of 8."""
     store, add, block_bytes = (_integer_parts if integer else _float_parts)(form)
     unit_bytes, per_unit = form.unit_bytes, form.columns // 32
-    record_bytes = 8 * (64 if integer else 128)
+    record_bytes = RECORD * 8
 
     @inline
     def unpack_tile(tile, units, panel):

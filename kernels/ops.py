@@ -47,8 +47,11 @@ class Ops(Protocol):
     def embed(self, tensor: TensorInfo, tokens: I64) -> Array:
         """Rows of an embedding table, dequantised: [rows, dim]."""
 
-    def matmul(self, weight: Any, x: Array) -> Array:
-        """x [rows, k] times a weight's transpose: [rows, n]."""
+    def matmul(self, weight: Any, x: Array, fine: bool = False) -> Array:
+        """x [rows, k] times a weight's transpose: [rows, n].
+
+        `fine` asks for 16 bits where activations are rounded to 8: the logits decide a token.
+        """
 
     def rms_norm(self, x: Array, weight: Array | None, eps: float) -> Array:
         """Over the last axis of [..., dim]."""

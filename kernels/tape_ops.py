@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from ..formats.gguf import TensorInfo
 from . import elementwise
-from .activations import arrange, quantise
-from .attention import Shape
-from .attention import emit_attention
+from .activations import ALWAYS, RECORD, SHARE, arrange, quantise
+from .attention import Shape, emit_attention
 from .elementwise import GATES
 from .kv_pages import Region
 from .matmul import Tiles, emit_matmul, rows_at_once
@@ -66,21 +65,24 @@ class TapeOps:
         self.tape.host(look_up)
         return out
 
-    def matmul(self, weight: Tiles, x: F32) -> F32:
+    def matmul(self, weight: Tiles, x: F32, fine: bool = False) -> F32:
         integer = self.integer and weight.format.integer
-        record = self._prepare(x, integer, rows_at_once(len(x)), weight.blocks)
+        share = ALWAYS if fine else SHARE
+        record = self._prepare(x, integer, share, weight.blocks)
         return emit_matmul(self.tape, self.pool, weight, record, len(x), integer, self.threads)
 
-    def _prepare(self, x: F32, integer: bool, at_once: int, blocks: int) -> Any:
+    def _prepare(self, x: F32, integer: bool, share: float, blocks: int) -> Any:
         """The activation records of x; the same x is prepared once for all its products."""
-        if self._prepared and self._prepared[0] is x and self._prepared[1:3] == (integer, blocks):
-            return self._prepared[3]
+        key = (integer, share, blocks)
+        if self._prepared and self._prepared[0] is x and self._prepared[1] == key:
+            return self._prepared[2]
+        at_once = rows_at_once(len(x))
         groups = -(-len(x) // at_once)
-        record = self.pool.take((groups, blocks, (64 if integer else 128) * at_once), np.uint8)
-        values = (x, record, len(x), x.shape[1], x.strides[0], at_once, groups, blocks)
+        record = self.pool.take((groups, blocks, RECORD * at_once), np.uint8)
+        values = (x, record, len(x), x.shape[1], x.strides[0], at_once, groups, blocks, share)
         kernel = quantise if integer else arrange
         self.tape.emit(kernel, self._parts(x.size, groups * blocks), values, [x], [record])
-        self._prepared = (x, integer, blocks, record)
+        self._prepared = (x, key, record)
         return record
 
     def rms_norm(self, x: F32, weight: F32 | None, eps: float) -> F32:

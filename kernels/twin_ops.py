@@ -35,7 +35,7 @@ class TwinOps:
     def embed(self, tensor: TensorInfo, tokens: I64) -> F64:
         return embedding_rows(tensor, tokens).astype(np.float64)
 
-    def matmul(self, weight: NDArray[np.float32], x: F64) -> F64:
+    def matmul(self, weight: NDArray[np.float32], x: F64, fine: bool = False) -> F64:
         out = np.empty((len(x), len(weight)))
         matmul_ref(weight, x, out)
         return out

@@ -284,3 +284,48 @@ def run_bytes(trans, accept, classes, data):  # -> 1 accepted, 0 not (yet), -1 d
         if s < 0:
             return -1
     return 1 if accept[s] else 0
+
+
+@jit
+def exclude_words(text, ends, base, base_classes, classes, trans, state_of):
+    """An automaton without the words text u1[*], cut at ends i8[n] (sorted): states, or -1.
+
+    base i4[states, groups] with base_classes u1[256] must accept each word in a state without
+    edges; classes u1[256] of the result part the words' bytes from each other and all others.
+    trans i4[bound, groups]; state_of i4[bound]: the state of `base` a result's state stands for.
+    """
+    groups = trans.shape[1]
+    sample = np.zeros(groups, np.int64)
+    for byte in range(255, -1, -1):
+        sample[classes[byte]] = byte
+    states = base.shape[0]
+    if states > trans.shape[0]:
+        return -1
+    root = states  # the first trie node; base's own states keep their numbers
+    for s in range(states):
+        state_of[s] = s
+        for g in range(groups):
+            trans[s, g] = base[s, base_classes[sample[g]]]
+    start = 0
+    for w in range(ends.shape[0]):
+        s = root
+        if s == states:
+            if states >= trans.shape[0]:
+                return -1
+            state_of[s] = 0
+            trans[s] = trans[0]
+            states += 1
+        for i in range(start, ends[w]):
+            g = classes[text[i]]
+            if i == ends[w] - 1:
+                trans[s, g] = -1
+            elif trans[s, g] < root:
+                if states >= trans.shape[0] or trans[s, g] < 0:
+                    return -1
+                state_of[states] = trans[s, g]
+                trans[states] = trans[trans[s, g]]
+                trans[s, g] = states
+                states += 1
+            s = trans[s, g]
+        start = ends[w]
+    return states

@@ -1,0 +1,1 @@
+"""Architecture, state, the token loop and the public API."""

@@ -1,0 +1,55 @@
+"""The options of a prediction: how it is made, and whom to tell while it runs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypedDict
+
+from .config import PredictionConfigInput
+from .messages import AssistantResponse
+from .results import LlmPredictionFragment
+from .structured import ResponseSchema
+
+logger = logging.getLogger("gnomon")
+
+PredictionMessageCallback: TypeAlias = Callable[[AssistantResponse], Any]
+PredictionFirstTokenCallback: TypeAlias = Callable[[], Any]
+PredictionFragmentCallback: TypeAlias = Callable[[LlmPredictionFragment], Any]
+PromptProcessingCallback: TypeAlias = Callable[[float], Any]
+
+
+class PredictionOptions(TypedDict, total=False):
+    """Keyword options of `respond`, `complete` and their streams."""
+
+    response_format: ResponseSchema | None
+    config: PredictionConfigInput
+    preset: str | None
+    on_message: PredictionMessageCallback | None
+    on_first_token: PredictionFirstTokenCallback | None
+    on_prediction_fragment: PredictionFragmentCallback | None
+    on_prompt_processing_progress: PromptProcessingCallback | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallOptions:
+    """The same with every option there; an unknown name is a TypeError."""
+
+    response_format: ResponseSchema | None = None
+    config: PredictionConfigInput = None
+    preset: str | None = None
+    on_message: PredictionMessageCallback | None = None
+    on_first_token: PredictionFirstTokenCallback | None = None
+    on_prediction_fragment: PredictionFragmentCallback | None = None
+    on_prompt_processing_progress: PromptProcessingCallback | None = None
+
+
+def call_back(callback: Callable[..., Any] | None, *arguments: object) -> None:
+    """Call it if there is one; an exception inside is logged and does not end the prediction."""
+    if callback is None:
+        return
+    try:
+        callback(*arguments)
+    except Exception:
+        logger.exception("callback %s failed", getattr(callback, "__qualname__", repr(callback)))

@@ -1,0 +1,186 @@
+"""Prediction: one call, from its prompt through session, sampler and token loop to its result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from ...sampling.errors import SamplingError
+from ...sampling.sampler import Sampler
+from ..errors import LMStudioPredictionError
+from ..generate import Generation, Limits, StopReason, fitted
+from .config import LlmPredictionConfig
+from .instance import Instance
+from .labels import Labeller
+from .results import LlmPredictionFragment, LlmPredictionStats, PredictionResult
+from .settings import effective_config, limits, sampling_params
+from .structured import compile_structured, parse_structured
+
+if TYPE_CHECKING:
+    from ..model import Model
+    from ..session import Session
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """Ids to continue, and what the template knows of the answer.
+
+    `keep` leading ids survive truncateMiddle; `open_tag` is a reasoning tag left open at the end.
+    """
+
+    ids: Sequence[int]
+    keep: int
+    stop_strings: tuple[str, ...] = ()
+    reasoning_tags: dict[str, str] = field(default_factory=dict)
+    open_tag: str | None = None
+
+
+MakePrompt = Callable[[LlmPredictionConfig], Prompt]
+
+
+class Prediction:
+    """Everything of one call. `fragments` runs it; afterwards `result` tells how it went."""
+
+    def __init__(
+        self,
+        instance: Instance,
+        make_prompt: MakePrompt,
+        config: LlmPredictionConfig,
+        structured: dict[str, Any] | None = None,
+        *,
+        expects_tools: bool = False,
+    ) -> None:
+        model = instance.model
+        self.config = effective_config(config, model.metadata, instance.config.seed)
+        self.cancelled = False
+        self.tool_calls: list[str] = []
+        self._instance = instance
+        self._make_prompt = make_prompt
+        self._structured = structured
+        self._expects_tools = expects_tools
+        self._params = sampling_params(self.config, model.tokenizer)
+        self._mask = compile_structured(structured, model.tokenizer) if structured else None
+        self._content: list[str] = []
+        self._generation: Generation | None = None
+
+    def fragments(
+        self, on_progress: Callable[[float], None]
+    ) -> Generator[LlmPredictionFragment, None, None]:
+        """Run the prediction; leaving the iterator early stops it."""
+        with self._instance.in_use() as model:
+            prompt = self._make_prompt(self.config)
+            limit = self._limits(prompt)
+            ids = fitted(prompt.ids, limit)
+            with self._session(ids) as session:
+                self._generation = self._start(model, session, ids, limit, on_progress)
+                for fragment in self._labelled(self._generation, prompt):
+                    self._content.append(fragment.content)
+                    yield fragment
+                    if self.cancelled:
+                        return
+
+    def result(self) -> PredictionResult:
+        """What has been made so far, as a result."""
+        content = "".join(self._content)
+        stats = self._stats()
+        setting = None if stats.stop_reason == "userStopped" else self._structured
+        return PredictionResult(
+            content=content,
+            parsed=parse_structured(content, setting),
+            stats=stats,
+            model_info=self._instance.info,
+            load_config=self._instance.config,
+            prediction_config=self.config,
+            logprobs=self._logprobs() if self.config.logprobs else None,
+        )
+
+    def _start(
+        self,
+        model: Model,
+        session: Session,
+        ids: Sequence[int],
+        limit: Limits,
+        on_progress: Callable[[float], None],
+    ) -> Generation:
+        tokenizer = model.tokenizer
+        return Generation(
+            session,
+            tokenizer.stream(),
+            Sampler(
+                self._params, model.n_vocab, token_bytes=tokenizer.token_bytes, mask=self._mask
+            ),
+            ids,
+            limit,
+            end_tokens=tokenizer.eog,
+            interrupted=self._interrupted,
+            on_progress=on_progress,
+        )
+
+    def _labelled(self, generation: Generation, prompt: Prompt) -> Iterator[LlmPredictionFragment]:
+        labeller = Labeller(
+            prompt.reasoning_tags, prompt.open_tag, expects_tools=self._expects_tools
+        )
+        self.tool_calls = labeller.tool_calls
+        for text, tokens in generation:
+            yield from labeller.push(text, tokens)
+        yield from labeller.flush()
+
+    @contextmanager
+    def _session(self, ids: Sequence[int]) -> Iterator[Session]:
+        """A session for `ids`, kept for later calls unless a step was torn (Ctrl-C, a failure)."""
+        kept = self._instance.sessions
+        session = kept.acquire(ids)
+        try:
+            yield session
+        except GeneratorExit:
+            kept.release(session)
+            raise
+        except SamplingError as error:
+            session.close()
+            raise LMStudioPredictionError(str(error)) from error
+        except BaseException:
+            session.close()
+            raise
+        kept.release(session)
+
+    def _limits(self, prompt: Prompt) -> Limits:
+        found = limits(
+            self.config,
+            self._instance.model.context_length,
+            batch=self._instance.batch,
+            keep=prompt.keep,
+        )
+        return replace(found, stop_strings=(*found.stop_strings, *prompt.stop_strings))
+
+    def _interrupted(self) -> StopReason | None:
+        if self.cancelled:
+            return "userStopped"
+        return "modelUnloaded" if self._instance.unloaded else None
+
+    def _stats(self) -> LlmPredictionStats:
+        made = self._generation
+        if made is None:
+            return LlmPredictionStats(stop_reason="userStopped")
+        return LlmPredictionStats(
+            stop_reason=made.stop_reason or "userStopped",
+            tokens_per_second=made.tokens_per_second,
+            num_gpu_layers=0.0,
+            time_to_first_token_sec=made.time_to_first_token,
+            prompt_tokens_count=made.prompt_tokens,
+            predicted_tokens_count=len(made.predicted),
+            total_tokens_count=made.prompt_tokens + len(made.predicted),
+        )
+
+    def _logprobs(self) -> list[dict[str, Any]]:
+        made = self._generation.logprobs if self._generation else []
+        return [
+            self._logprob(entry.token, entry.logprob)
+            | {"top": [self._logprob(other.token, other.logprob) for other in entry.top]}
+            for entry in made
+        ]
+
+    def _logprob(self, token: int, logprob: float) -> dict[str, Any]:
+        text = self._instance.model.tokenizer.decode([token], special=True)
+        return {"token": token, "text": text, "logprob": logprob}

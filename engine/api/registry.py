@@ -1,0 +1,172 @@
+"""Registry: which models are loaded under which identifiers, and how a key becomes one of them.
+
+`get` returns a loaded model that fits (a config given must be the one it was loaded with), else
+loads one: the file is found or fetched, the identifier is the key, then `key:2`, `key:3`...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+
+from ...formats.errors import GGUFError, TemplateError, TokenizerError
+from ..errors import (
+    LMStudioError,
+    LMStudioModelNotFoundError,
+    LMStudioServerError,
+    ModelLoadError,
+)
+from ..load_config import LoadConfig
+from .catalogue import DEFAULT_MODEL
+from .config import LlmLoadModelConfig, engine_load_config
+from .fetch import fetch
+from .folder import Found, find, models_folder, relative
+from .instance import Instance
+from .progress import Progress
+from .results import LlmInfo
+
+if TYPE_CHECKING:
+    from ..model import Model
+
+LOAD_ERRORS = (GGUFError, TokenizerError, TemplateError, OSError, ValueError)
+LoadProgress = Callable[[float], Any]
+
+
+def open_model(path: Path, config: LoadConfig) -> Model:
+    """Open a model file; what can go wrong with it comes as `ModelLoadError`."""
+    from ..model import Model
+
+    try:
+        return Model.open(path, config)
+    except LMStudioError:
+        raise
+    except LOAD_ERRORS as error:
+        raise ModelLoadError(f"cannot load {path}: {error}") from error
+
+
+def model_info(found: Found, metadata: Mapping[str, object], size_bytes: int) -> LlmInfo:
+    """Facts about a model file, from its metadata."""
+    architecture = metadata.get("general.architecture")
+    trained = metadata.get(f"{architecture}.context_length")
+    return LlmInfo(
+        model_key=found.key,
+        format="gguf",
+        display_name=str(metadata.get("general.name") or found.path.stem),
+        path=relative(found.path, models_folder()),
+        size_bytes=size_bytes,
+        vision=False,
+        trained_for_tool_use="tools" in str(metadata.get("tokenizer.chat_template", "")),
+        max_context_length=trained if isinstance(trained, int) else 0,
+        params_string=_text(metadata.get("general.size_label")),
+        architecture=_text(architecture),
+    )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+class Registry:
+    """The loaded models of this process."""
+
+    def __init__(self, open_model: Callable[[Path, LoadConfig], Model] = open_model) -> None:
+        self._open_model = open_model
+        self._loaded: dict[str, Instance] = {}
+        self._lock = RLock()
+
+    def loaded(self) -> list[Instance]:
+        """Every loaded model, oldest first."""
+        with self._lock:
+            return list(self._loaded.values())
+
+    def get(
+        self,
+        key: str | None,
+        config: LlmLoadModelConfig,
+        on_progress: LoadProgress | None = None,
+    ) -> Instance:
+        """Return a loaded model for `key`, or load it; no key: any loaded one, else the default."""
+        with self._lock:
+            instance = self._match(key, config)
+            return instance or self.load(key or DEFAULT_MODEL, None, config, on_progress)
+
+    def load(
+        self,
+        key: str,
+        identifier: str | None,
+        config: LlmLoadModelConfig,
+        on_progress: LoadProgress | None = None,
+    ) -> Instance:
+        """Load another instance; an identifier in use is refused."""
+        with self._lock:
+            if identifier in self._loaded:
+                raise LMStudioServerError(
+                    f"Model load error: a model with identifier {identifier!r} already exists"
+                )
+            report = on_progress or (lambda share: None)
+            report(0.0)
+            found = self._present(key)
+            model = self._open_model(found.path, engine_load_config(config))
+            instance = Instance(
+                model,
+                identifier=identifier or self._free_identifier(key),
+                info=model_info(found, model.metadata, model.file.size_bytes),
+                path=found.path,
+                config=config,
+            )
+            self._loaded[instance.identifier] = instance
+            report(1.0)
+            return instance
+
+    def named(self, identifier: str) -> Instance:
+        """The loaded model of that identifier."""
+        with self._lock:
+            instance = self._loaded.get(identifier)
+        if instance is None:
+            raise LMStudioModelNotFoundError(f"no loaded model has identifier {identifier!r}")
+        return instance
+
+    def unload(self, identifier: str) -> None:
+        """Unload by identifier."""
+        instance = self.named(identifier)
+        self.forget(instance)
+        instance.unload()
+
+    def forget(self, instance: Instance) -> None:
+        """Take an instance off the list, if it is there."""
+        with self._lock:
+            if self._loaded.get(instance.identifier) is instance:
+                del self._loaded[instance.identifier]
+
+    def _match(self, key: str | None, config: LlmLoadModelConfig) -> Instance | None:
+        any_config = not config.to_dict()
+        if any_config and key in self._loaded:
+            return self._loaded[key]
+        path = None if key is None else self._path(key)
+        wanted = engine_load_config(config)
+        for instance in self._loaded.values():
+            right_config = any_config or engine_load_config(instance.config) == wanted
+            if right_config and path in (None, instance.path):
+                return instance
+        return None
+
+    def _path(self, key: str) -> Path:
+        named = self._loaded.get(key)
+        return named.path if named else find(key, models_folder()).path
+
+    def _present(self, key: str) -> Found:
+        found = find(key, models_folder())
+        if found.entry is not None and not found.path.is_file():
+            fetch(found.entry, found.path, Progress())
+        return found
+
+    def _free_identifier(self, key: str) -> str:
+        number = 1
+        while (name := key if number == 1 else f"{key}:{number}") in self._loaded:
+            number += 1
+        return name
+
+
+REGISTRY = Registry()

@@ -1,0 +1,1 @@
+"""The `gnomon` command: each file one group of subcommands."""
