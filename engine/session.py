@@ -33,7 +33,10 @@ class Session:
 
     def __init__(self, model: Model, context_length: int | None = None) -> None:
         longest = model.context_length
-        if context_length is not None and not 1 <= _whole("context_length", context_length) <= longest:
+        if (
+            context_length is not None
+            and not 1 <= _whole("context_length", context_length) <= longest
+        ):
             raise LMStudioValueError(
                 f"context_length: found {context_length}, expected 1 to {longest}, the model's"
             )
@@ -69,7 +72,9 @@ class Session:
         size = self._piece_size(logits)
         for start in range(0, len(tokens), size):
             piece = tokens[start : start + size]
-            got = self._model.step([(self._sequence, piece)], self._outputs(logits, piece, tokens, start))
+            got = self._model.step(
+                [(self._sequence, piece)], self._outputs(logits, piece, tokens, start)
+            )
             self._tokens += piece
             if got is not None:
                 rows.append(got)

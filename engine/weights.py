@@ -94,7 +94,9 @@ def check_tensors(file: GGUFFile, table: list[Wanted]) -> list[str]:
     if wrong:
         raise GGUFError("tensors", None, "; ".join(wrong), "those of the architecture")
     unused = sorted(set(file.tensors) - {want.name for want in table})
-    return [f"unused tensors: {', '.join(unused[:8])}{' ...' * (len(unused) > 8)}"] if unused else []
+    return (
+        [f"unused tensors: {', '.join(unused[:8])}{' ...' * (len(unused) > 8)}"] if unused else []
+    )
 
 
 def load_weights(file: GGUFFile, arch: Arch, hparams: HParams, ops: Ops) -> Weights:

@@ -39,7 +39,9 @@ def cache_root() -> Path:
     if set_by_user := os.environ.get("GNOMON_CACHE"):
         return Path(set_by_user)
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local")) / "gnomon/kernels"
+        return (
+            Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local")) / "gnomon/kernels"
+        )
     if sys.platform == "darwin":
         return Path.home() / "Library/Caches/gnomon/kernels"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gnomon/kernels"

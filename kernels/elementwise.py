@@ -1,7 +1,7 @@
 """Number by number: sums, products, scales and the gates of feed-forward layers.
 
-    silu(x) = x / (1 + exp(-x))
-    gelu(x) = x / (1 + exp(-2z)),   z = sqrt(2 / pi) (x + 0.044715 x^3)      (the tanh form, 2 * sigmoid(2z) = 1 + tanh z)
+silu(x) = x / (1 + exp(-x))
+gelu(x) = x / (1 + exp(-2z)),   z = sqrt(2 / pi) (x + 0.044715 x^3)      (the tanh form, 2 * sigmoid(2z) = 1 + tanh z)
 """
 
 from __future__ import annotations

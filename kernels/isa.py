@@ -25,7 +25,9 @@ def choose(asked: str | None) -> str:
     if asked is None:
         return runnable[0]
     if asked not in runnable:
-        raise ValueError(f"GNOMON_ISA: {asked!r}, expected one of {', '.join(runnable)} on this machine")
+        raise ValueError(
+            f"GNOMON_ISA: {asked!r}, expected one of {', '.join(runnable)} on this machine"
+        )
     return asked
 
 

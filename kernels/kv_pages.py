@@ -86,7 +86,11 @@ def values_of(page: int, region: Region) -> NDArray[Any]:
 
 
 def store_kv_ref(
-    key: NDArray[Any], value: NDArray[Any], tables: list[NDArray[np.int64]], positions: Any, region: Region
+    key: NDArray[Any],
+    value: NDArray[Any],
+    tables: list[NDArray[np.int64]],
+    positions: Any,
+    region: Region,
 ) -> None:
     """key, value [rows, kv heads, dim]; one page table and position per row."""
     with np.errstate(over="ignore"):

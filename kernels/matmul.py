@@ -249,7 +249,9 @@ def _direct(form: TileFormat, integer: bool) -> Any:
 
         return add
     columns = _float_columns(form)
-    return inline(lambda totals, unit, block, record: add_float_block(totals, columns(unit, block), record))
+    return inline(
+        lambda totals, unit, block, record: add_float_block(totals, columns(unit, block), record)
+    )
 
 
 @functools.cache
@@ -295,14 +297,20 @@ def many_rows(form: TileFormat, integer: bool) -> Kernel:
             record += record_bytes
         return totals
 
-    def body(part, parts, thread, tiles, x, out, n, units, tile_count, groups, scratch, stride, at_once):
+    def body(
+        part, parts, thread, tiles, x, out, n, units, tile_count, groups, scratch, stride, at_once
+    ):
         tile, end = tile_count * part // parts, tile_count * (part + 1) // parts
         blocks = units * per_unit
         panels = scratch + thread * stride
         while tile < end:
             count = min(at_once, end - tile)
             for t in range(count):
-                unpack_tile(tiles + (tile + t) * units * unit_bytes, units, panels + t * blocks * block_bytes)
+                unpack_tile(
+                    tiles + (tile + t) * units * unit_bytes,
+                    units,
+                    panels + t * blocks * block_bytes,
+                )
             for group in range(groups):
                 record = x + group * blocks * record_bytes
                 to = out + 32 * group * n + 64 * tile
@@ -324,8 +332,6 @@ def panel_block_bytes(form: TileFormat, integer: bool) -> int:
 def rows_at_once(rows: int) -> int:
     """Rows that one pass over the weights serves: 1, 4 or 8."""
     return 1 if rows == 1 else 4 if rows <= 4 else 8
-
-
 
 
 def emit_matmul(

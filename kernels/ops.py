@@ -87,9 +87,7 @@ class Ops(Protocol):
     def take(self, x: Array, rows: I64) -> Array:
         """Some rows of x."""
 
-    def twin(
-        self, function: Callable[..., Array], shape: Sequence[int], *inputs: Array
-    ) -> Array:
+    def twin(self, function: Callable[..., Array], shape: Sequence[int], *inputs: Array) -> Array:
         """function(*inputs) -> [shape], computed on the host from float64 copies."""
 
 

@@ -19,7 +19,9 @@ ALIGN = 64
 class _Block:
     """Owner of one array's memory, seen by NumPy through the array interface."""
 
-    def __init__(self, pool: Pool, memory: NDArray[np.uint8], shape: tuple[int, ...], dtype: Any) -> None:
+    def __init__(
+        self, pool: Pool, memory: NDArray[np.uint8], shape: tuple[int, ...], dtype: Any
+    ) -> None:
         self._pool, self._memory = pool, memory
         self.__array_interface__ = {
             "data": (memory.ctypes.data, False),

@@ -32,8 +32,16 @@ F32, F64 = NDArray[np.float32], NDArray[np.float64]
 # pi / 2 in three parts of 33 bits (fdlibm, e_rem_pio2.c), so that n * part is exact for n < 2^20.
 PIO2 = (1.57079632673412561417e00, 6.07710050630396597660e-11, 2.02226624879595063154e-21)
 SINE = (-1 / 6, 1 / 120, -1 / 5040, 1 / 362880, -1 / 39916800, 1 / 6227020800, -1 / 1307674368000)
-COSINE = (-1 / 2, 1 / 24, -1 / 720, 1 / 40320, -1 / 3628800, 1 / 479001600, -1 / 87178291200,
-          1 / 20922789888000)
+COSINE = (
+    -1 / 2,
+    1 / 24,
+    -1 / 720,
+    1 / 40320,
+    -1 / 3628800,
+    1 / 479001600,
+    -1 / 87178291200,
+    1 / 20922789888000,
+)
 
 
 @functools.cache
@@ -67,7 +75,9 @@ def rope_ref(x: F64, cos: F64, sin: F64, halves: bool) -> F64:
     """x [rows, heads, dim], cos and sin [rows, n]: the first 2n numbers of each head turn."""
     n = cos.shape[-1]
     cos, sin, out = cos[:, None], sin[:, None], x.copy()
-    first, second = (slice(0, n), slice(n, 2 * n)) if halves else (slice(0, 2 * n, 2), slice(1, 2 * n, 2))
+    first, second = (
+        (slice(0, n), slice(n, 2 * n)) if halves else (slice(0, 2 * n, 2), slice(1, 2 * n, 2))
+    )
     out[..., first] = x[..., first] * cos - x[..., second] * sin
     out[..., second] = x[..., first] * sin + x[..., second] * cos
     return out

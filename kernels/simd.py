@@ -3,199 +3,46 @@
     f32x16   i32x16   16 lanes; lane r belongs to output row (or key, or column) r
 
 An i32x16 is also 64 bytes, four to a lane: `(codes >> 4) & 0x0F0F0F0F` unpacks 64 nibbles at once.
-
-Each primitive is a NumPy function, which runs with NUMBA_DISABLE_JIT=1, and a lowering to LLVM vectors, which
-Numba compiles; both give the same bits. `unrolled` functions are written with primitives alone: their Python
-loops run while the kernel is compiled, and what they call is emitted once per turn. Addresses are int64.
+`trace.py` says how primitives and unrolled functions work. Addresses are int64.
 """
 
 from __future__ import annotations
 
 import ctypes
-import functools
-import inspect
 import operator
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import types
 from numba.core import cgutils
 from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
-from numba.extending import lower_builtin, models, register_model, type_callable
+from numba.extending import lower_builtin
 
 from .isa import ISA
-
-LANES = 16
-
-
-class Vec(types.Type):
-    """Numba's type of a vector of `lanes` numbers of NumPy type `dtype`."""
-
-    def __init__(self, dtype: Any, lanes: int, element: ir.Type) -> None:
-        self.dtype, self.lanes, self.element = np.dtype(dtype), lanes, element
-        super().__init__(name=f"vec<{self.dtype}x{lanes}>")
-
-    @property
-    def llvm(self) -> ir.VectorType:
-        return ir.VectorType(self.element, self.lanes)
-
-
-@register_model(Vec)
-class _VecModel(models.PrimitiveModel):
-    def __init__(self, dmm: Any, fe_type: Vec) -> None:
-        super().__init__(dmm, fe_type, fe_type.llvm)
-
-
-I1, I8, I16, I32, I64 = (ir.IntType(n) for n in (1, 8, 16, 32, 64))
-HALF, FLOAT = ir.HalfType(), ir.FloatType()
-f32x16 = Vec(np.float32, LANES, FLOAT)
-i32x16 = Vec(np.int32, LANES, I32)
-bool16 = Vec(np.bool_, LANES, I1)
-i64, f32, i32, void = types.int64, types.float32, types.int32, types.none
-SCALARS = {i64: I64, i32: I32, f32: FLOAT}
-
-
-# --- primitives and unrolled functions -------------------------------------------------------------------
-
-
-class Traced:
-    """An LLVM value while an unrolled function is being lowered; primitives called on it emit code."""
-
-    def __init__(self, builder: Any, value: Any, kind: Any) -> None:
-        self.builder, self.value, self.kind = builder, value, kind
-
-    def _binary(self, other: Any, integer: str, real: str) -> Traced:
-        b, whole = self.builder, self.kind not in (f32, f32x16)
-        return Traced(b, getattr(b, integer if whole else real)(self.value, _value(self, other)), self.kind)
-
-    def __add__(self, other: Any) -> Traced:
-        return self._binary(other, "add", "fadd")
-
-    def __sub__(self, other: Any) -> Traced:
-        return self._binary(other, "sub", "fsub")
-
-    def __mul__(self, other: Any) -> Traced:
-        return self._binary(other, "mul", "fmul")
-
-    def __and__(self, other: Any) -> Traced:
-        return self._binary(other, "and_", "")
-
-    def __or__(self, other: Any) -> Traced:
-        return self._binary(other, "or_", "")
-
-    __radd__, __rmul__ = __add__, __mul__
-
-
-def _constant(kind: Any, number: Any) -> Any:
-    if isinstance(kind, Vec):
-        return ir.Constant(kind.llvm, np.broadcast_to(number, kind.lanes).tolist())
-    return ir.Constant(SCALARS[kind], number)
-
-
-def _as(kind: Any, given: Any) -> Any:
-    if not isinstance(given, Traced):
-        return _constant(kind, given)
-    if (given.kind, kind) == (i64, i32):
-        return given.builder.trunc(given.value, I32)
-    return given.value
-
-
-def _value(like: Traced, other: Any) -> Any:
-    return other.value if isinstance(other, Traced) else _constant(like.kind, other)
-
-
-def primitive(result: Any, args: tuple[Any, ...], lower: Callable[..., Any]) -> Callable[[Any], Any]:
-    """Pair the NumPy body below with `lower(builder, *llvm values) -> llvm value`."""
-
-    def wrap(body: Callable[..., Any]) -> Any:
-        def call(*given: Any) -> Any:
-            traced = next((g for g in given if isinstance(g, Traced)), None)
-            if traced is None:
-                return body(*given)
-            values = [_as(kind, g) for g, kind in zip(given, args, strict=True)]
-            return Traced(traced.builder, lower(traced.builder, *values), result)
-
-        functools.update_wrapper(call, body)
-        type_callable(call)(lambda context: _typer(body, lambda *given: signature(result, *args)))
-
-        @lower_builtin(call, *args)
-        def emit(context: Any, builder: Any, sig: Any, values: Any) -> Any:
-            out = lower(builder, *values)
-            return context.get_dummy_value() if result is void else out
-
-        return call
-
-    return wrap
-
-
-def _typer(body: Callable[..., Any], decide: Callable[..., Any]) -> Callable[..., Any]:
-    """Numba reads a typer's signature: give it the body's."""
-
-    def typer(*given: Any) -> Any:
-        return decide(*given)
-
-    typer.__signature__ = inspect.signature(body)  # type: ignore[attr-defined]
-    return typer
-
-
-def unrolled(typer: Callable[..., Any], literal: str = "") -> Callable[[Any], Any]:
-    """Make the body below callable in kernels: it runs on traced values when its caller is compiled.
-
-    `typer(*Numba types) -> result type`. Arguments named in `literal` must be constants in the caller, and
-    reach the body as Python ints.
-    """
-
-    def wrap(body: Callable[..., Any]) -> Any:
-        names = list(inspect.signature(body).parameters)
-        fixed = [names.index(name) for name in literal.split()]
-
-        def decide(*given: Any) -> Any:
-            known = all(isinstance(given[i], types.IntegerLiteral) for i in fixed)
-            return typer(*given) if known else None
-
-        type_callable(body)(lambda context: _typer(body, decide))
-
-        @lower_builtin(body, types.VarArg(types.Any))
-        def emit(context: Any, builder: Any, sig: Any, values: Any) -> Any:
-            given = [_enter(builder, v, k) for v, k in zip(values, sig.args, strict=True)]
-            return _leave(context, builder, body(*given), sig.return_type)
-
-        return body
-
-    return wrap
-
-
-def _enter(builder: Any, value: Any, kind: Any) -> Any:
-    if isinstance(kind, types.IntegerLiteral):
-        return kind.literal_value
-    if isinstance(kind, types.BaseTuple):
-        return tuple(_enter(builder, builder.extract_value(value, i), k) for i, k in enumerate(kind))
-    return Traced(builder, value, kind)
-
-
-def _plain(result: Any, kind: Any) -> Any:
-    return result.value if isinstance(result, Traced) else _constant(kind, result)
-
-
-def _leave(context: Any, builder: Any, result: Any, kind: Any) -> Any:
-    if kind is void:
-        return context.get_dummy_value()
-    if isinstance(kind, types.BaseTuple):
-        return context.make_tuple(builder, kind, [_plain(r, k) for r, k in zip(result, kind, strict=True)])
-    return _plain(result, kind)
-
-
-def vectors(count: int) -> Any:
-    """Numba's type of a tuple of `count` f32x16."""
-    return types.UniTuple(f32x16, count)
-
-
-def intrinsic(b: Any, name: str, result: Any, *args: Any) -> Any:
-    """Call the LLVM intrinsic `name`."""
-    kind = ir.FunctionType(result, [a.type for a in args])
-    return b.call(cgutils.get_or_insert_function(b.module, kind, name), args)
+from .trace import (
+    FLOAT,
+    HALF,
+    I8,
+    I16,
+    I32,
+    I64,
+    LANES,
+    SCALARS,
+    Vec,
+    bool16,
+    constant,
+    f32,
+    f32x16,
+    i32,
+    i32x16,
+    i64,
+    intrinsic,
+    primitive,
+    unrolled,
+    vectors,
+    void,
+)
 
 
 def _load(element: Any) -> Callable[[Any, Any], Any]:
@@ -218,7 +65,7 @@ def _splat(b: Any, vector: ir.VectorType, scalar: Any) -> Any:
     return b.shuffle_vector(one, ir.Constant(vector, ir.Undefined), zero)
 
 
-# --- memory ----------------------------------------------------------------------------------------------
+# --- memory -----------------------------------------------------------------------------------------
 
 
 def _loader(name: str, kind: Any, element: Any, dtype: Any, count: int, widen: str = "") -> Any:
@@ -226,7 +73,11 @@ def _loader(name: str, kind: Any, element: Any, dtype: Any, count: int, widen: s
 
     def lower(b: Any, address: Any) -> Any:
         raw = _load(element)(b, address)
-        return getattr(b, widen)(raw, kind.llvm if isinstance(kind, Vec) else SCALARS[kind]) if widen else raw
+        return (
+            getattr(b, widen)(raw, kind.llvm if isinstance(kind, Vec) else SCALARS[kind])
+            if widen
+            else raw
+        )
 
     def body(address: int) -> Any:
         got = at(address, dtype, count).astype(kind.dtype if isinstance(kind, Vec) else str(kind))
@@ -278,7 +129,7 @@ store_i64 = _storer("store_i64", i64, I64, np.int64, 1)
 store_u8 = _storer("store_u8", i64, I8, np.uint8, 1, "trunc")
 
 
-# --- arithmetic ------------------------------------------------------------------------------------------
+# --- arithmetic -------------------------------------------------------------------------------------
 
 
 @primitive(f32x16, (f32,), lambda b, x: _splat(b, f32x16.llvm, x))
@@ -299,7 +150,9 @@ def iota() -> np.ndarray:
     return np.arange(LANES, dtype=np.int32)
 
 
-@primitive(f32x16, (f32x16,) * 3, lambda b, x, y, z: intrinsic(b, "llvm.fma.v16f32", x.type, x, y, z))
+@primitive(
+    f32x16, (f32x16,) * 3, lambda b, x, y, z: intrinsic(b, "llvm.fma.v16f32", x.type, x, y, z)
+)
 def fma(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
     """x * y + z, rounded once: the float64 sum is rounded to odd first, so float32 rounds only once."""
     with np.errstate(invalid="ignore", over="ignore"):
@@ -407,8 +260,10 @@ def _multiply_pairs(b: Any, x: Any, y: Any) -> Any:
         return intrinsic(b, "llvm.x86.avx512.pmaddw.d.512", i32x16.llvm, x, y)
     if ISA in ("avx2", "avxvnni"):
         halves = zip(_halves(b, x), _halves(b, y), strict=True)
-        return _join(b, *(intrinsic(b, "llvm.x86.avx2.pmadd.wd", _of(I32, 8), p, q) for p, q in halves))
-    x, y, sixteen = b.bitcast(x, i32x16.llvm), b.bitcast(y, i32x16.llvm), _constant(i32x16, 16)
+        return _join(
+            b, *(intrinsic(b, "llvm.x86.avx2.pmadd.wd", _of(I32, 8), p, q) for p, q in halves)
+        )
+    x, y, sixteen = b.bitcast(x, i32x16.llvm), b.bitcast(y, i32x16.llvm), constant(i32x16, 16)
     low = [b.ashr(b.shl(v, sixteen), sixteen) for v in (x, y)]
     return b.add(b.mul(*low), b.mul(b.ashr(x, sixteen), b.ashr(y, sixteen)))
 
@@ -423,7 +278,7 @@ def dot4(total: np.ndarray, u: np.ndarray, s: np.ndarray) -> np.ndarray:
     return total + products.reshape(LANES, 4).sum(1, dtype=np.int32)
 
 
-# --- comparing and summing lanes -------------------------------------------------------------------------
+# --- comparing and summing lanes --------------------------------------------------------------------
 
 
 @primitive(bool16, (i32x16, i32x16), lambda b, x, y: b.icmp_signed("<", x, y))
@@ -546,7 +401,7 @@ def zip_high(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.stack([x[8:], y[8:]], axis=1).ravel()
 
 
-# --- tuples of vectors: the accumulators of a micro-kernel ------------------------------------------------
+# --- tuples of vectors: the accumulators of a micro-kernel ------------------------------------------
 
 
 @unrolled(lambda count: vectors(count.literal_value), literal="count")
@@ -574,7 +429,9 @@ def store_rows(totals: Any, address: int, stride: int) -> None:
 
 
 def _lower_store_first(b: Any, address: Any, value: Any, count: Any) -> None:
-    mask = b.icmp_signed("<", ir.Constant(i32x16.llvm, list(range(LANES))), _splat(b, i32x16.llvm, count))
+    mask = b.icmp_signed(
+        "<", ir.Constant(i32x16.llvm, list(range(LANES))), _splat(b, i32x16.llvm, count)
+    )
     kinds = [f32x16.llvm, f32x16.llvm.as_pointer(), I32, mask.type]
     store = ir.FunctionType(ir.VoidType(), kinds)
     function = cgutils.get_or_insert_function(b.module, store, "llvm.masked.store.v16f32.p0")
@@ -596,12 +453,16 @@ def store_part(totals: Any, address: int, stride: int, count: int) -> None:
 
 
 def _lower_load_first(b: Any, address: Any, count: Any) -> Any:
-    mask = b.icmp_signed("<", ir.Constant(i32x16.llvm, list(range(LANES))), _splat(b, i32x16.llvm, count))
+    mask = b.icmp_signed(
+        "<", ir.Constant(i32x16.llvm, list(range(LANES))), _splat(b, i32x16.llvm, count)
+    )
     kinds = [f32x16.llvm.as_pointer(), I32, mask.type, f32x16.llvm]
     load = ir.FunctionType(f32x16.llvm, kinds)
     function = cgutils.get_or_insert_function(b.module, load, "llvm.masked.load.v16f32.p0")
     pointer = b.inttoptr(address, f32x16.llvm.as_pointer())
-    return b.call(function, [pointer, ir.Constant(I32, 4), mask, ir.Constant(f32x16.llvm, [0.0] * LANES)])
+    return b.call(
+        function, [pointer, ir.Constant(I32, 4), mask, ir.Constant(f32x16.llvm, [0.0] * LANES)]
+    )
 
 
 @primitive(f32x16, (i64, i32), _lower_load_first)

@@ -138,7 +138,9 @@ class TapeOps:
 
         def copy() -> None:
             for i, row in enumerate(rows):
-                at(to + 4 * dim * i, np.float32, dim)[...] = at(source + stride * int(row), np.float32, dim)
+                at(to + 4 * dim * i, np.float32, dim)[...] = at(
+                    source + stride * int(row), np.float32, dim
+                )
 
         if count:
             self.tape.host(copy)
@@ -165,5 +167,3 @@ def _rows(x: F32) -> tuple[int, int]:
     if x.ndim == 2 and x.strides[1] == 4:
         return rows, x.strides[0]
     raise ValueError(f"array of shape {x.shape}, strides {x.strides}: expected even rows")
-
-

@@ -224,7 +224,9 @@ class Team:
             wake = threading.Semaphore(0)
             self._words[FLAGS // 8 + thread] = 1
             args = (self._words, thread, wake)
-            worker = threading.Thread(target=_serve, args=args, name=f"gnomon-{thread}", daemon=True)
+            worker = threading.Thread(
+                target=_serve, args=args, name=f"gnomon-{thread}", daemon=True
+            )
             self._wakes.append(wake)
             self._threads.append(worker)
             worker.start()
@@ -255,9 +257,15 @@ def default_threads() -> int:
     """GNOMON_THREADS, else as many threads as cores this process may use."""
     asked = os.environ.get("GNOMON_THREADS")
     if asked is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return (
+            len(os.sched_getaffinity(0))
+            if hasattr(os, "sched_getaffinity")
+            else os.cpu_count() or 1
+        )
     if not asked.isdecimal() or not 1 <= int(asked) <= MAX_THREADS:
-        raise ValueError(f"GNOMON_THREADS: {asked!r}, expected a whole number from 1 to {MAX_THREADS}")
+        raise ValueError(
+            f"GNOMON_THREADS: {asked!r}, expected a whole number from 1 to {MAX_THREADS}"
+        )
     return int(asked)
 
 

@@ -11,7 +11,20 @@ from __future__ import annotations
 import numpy as np
 
 from ._jit import inline
-from .simd import as_f32, div, fma, isplat, rint, select, shift_left, splat, to_i32, vabs, vmax, vmin
+from .simd import (
+    as_f32,
+    div,
+    fma,
+    isplat,
+    rint,
+    select,
+    shift_left,
+    splat,
+    to_i32,
+    vabs,
+    vmax,
+    vmin,
+)
 from .simd import exceeds
 
 LOG2_E = 1.44269504088896341

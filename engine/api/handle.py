@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from typing import Any, TypeAlias
+from collections.abc import Iterable
+from typing import TypeAlias
 
-from ...formats.errors import TokenizerError
 from ..errors import LMStudioValueError
 from .config import LlmLoadModelConfig
 from .instance import Instance
 from .registry import REGISTRY
 from .results import LlmInstanceInfo
+from .texts import checked_text, checked_tokens, text_errors
 
 Texts: TypeAlias = str | Iterable[str]
 
@@ -90,28 +89,3 @@ class SyncModelHandle:
             tokens = checked_tokens(ids, model.tokenizer.n_vocab)
             text: str = model.tokenizer.decode(tokens, special=special)
             return text
-
-
-@contextmanager
-def text_errors() -> Iterator[None]:
-    """What a tokenizer refuses comes as `LMStudioValueError`."""
-    try:
-        yield
-    except TokenizerError as error:
-        raise LMStudioValueError(str(error)) from error
-
-
-def checked_text(value: Any, method: str) -> str:
-    """The value if it is a text; else an error that names the method."""
-    if isinstance(value, str):
-        return value
-    raise LMStudioValueError(f"{method}: expected a str, found {type(value).__name__}")
-
-
-def checked_tokens(ids: Iterable[Any], n_vocab: int) -> list[int]:
-    """The ids as a list; one outside the vocabulary is an error."""
-    tokens = [int(token) for token in ids]
-    for token in tokens:
-        if not 0 <= token < n_vocab:
-            raise LMStudioValueError(f"token id {token}, expected 0 to {n_vocab - 1}")
-    return tokens

@@ -9,7 +9,7 @@ from ..errors import LMStudioPresetNotFoundError, LMStudioValueError
 from .act import Act, ActOptions
 from .chat import Chat, ChatInput
 from .config import LlmPredictionConfig, note_once, parse_prediction_config
-from .handle import SyncModelHandle, checked_text
+from .handle import SyncModelHandle
 from .options import CallOptions, PredictionOptions
 from .prediction import MakePrompt, Prediction, Prompt
 from .prompt import template_messages
@@ -18,6 +18,7 @@ from .stream import PredictionStream
 from .structs import camel_keys
 from .structured import structured_setting
 from .templating import chat_prompt, chat_text, text_prompt
+from .texts import checked_text, text_errors
 from .tools import ToolDefinition, raw_tools
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ class LLM(SyncModelHandle):
         config = parse_prediction_config(call.config)
         _note_unready(config)
         structured = structured_setting(call.response_format, config.structured)
-        with self._instance.in_use():
+        with self._instance.in_use(), text_errors():
             prediction = Prediction(
                 self._instance, make_prompt, config, structured, expects_tools=expects_tools
             )

@@ -9,11 +9,11 @@ WIDTH = 30
 
 
 class Progress:
-    """Says what is going on. `close` ends the updating line."""
+    """Says what is going on. `close` ends the updating line; `live`: there is a terminal."""
 
     def __init__(self, out: TextIO | None = None) -> None:
         self._out = out if out is not None else sys.stderr
-        self._live = self._out is not None and self._out.isatty()
+        self.live = self._out is not None and self._out.isatty()
         self._line = ""
         self._told = ""
 
@@ -30,7 +30,7 @@ class Progress:
 
     def update(self, text: str, shown: str | None = None) -> None:
         """Replace the updating line; off a terminal write a line when `text` is new."""
-        if not self._live:
+        if not self.live:
             if text != self._told:
                 self._write(f"{text}\n")
             self._told = text

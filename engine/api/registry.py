@@ -68,6 +68,14 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
+def present(key: str) -> Found:
+    """The file that a key means, fetched if the catalogue has it and the models folder does not."""
+    found = find(key, models_folder())
+    if found.entry is not None and not found.path.is_file():
+        fetch(found.entry, found.path, Progress())
+    return found
+
+
 class Registry:
     """The loaded models of this process."""
 
@@ -107,7 +115,7 @@ class Registry:
                 )
             report = on_progress or (lambda share: None)
             report(0.0)
-            found = self._present(key)
+            found = present(key)
             model = self._open_model(found.path, engine_load_config(config))
             instance = Instance(
                 model,
@@ -155,12 +163,6 @@ class Registry:
     def _path(self, key: str) -> Path:
         named = self._loaded.get(key)
         return named.path if named else find(key, models_folder()).path
-
-    def _present(self, key: str) -> Found:
-        found = find(key, models_folder())
-        if found.entry is not None and not found.path.is_file():
-            fetch(found.entry, found.path, Progress())
-        return found
 
     def _free_identifier(self, key: str) -> str:
         number = 1

@@ -12,6 +12,7 @@ from .chat import Chat
 from .config import LlmPredictionConfig
 from .prediction import Prompt
 from .prompt import ManualTemplate, RenderedLike, TemplateLike, template_messages
+from .texts import text_errors
 from .tools import default_format
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ def chat_prompt(model: Model, chat: Chat, config: LlmPredictionConfig, tools: To
     template = choose_template(model, config)
     messages = template_messages(chat)
     rendered = render(template, messages, tools)
-    ids = model.tokenizer.encode_segments(rendered.segments)
+    with text_errors():
+        ids = model.tokenizer.encode_segments(rendered.segments)
     tags = reasoning_tags(model, config)
     own_stops = (config.prompt_template or {}).get("stopStrings", ())
     return Prompt(
@@ -42,7 +44,8 @@ def chat_prompt(model: Model, chat: Chat, config: LlmPredictionConfig, tools: To
 
 def text_prompt(model: Model, text: str, config: LlmPredictionConfig) -> Prompt:
     """Tokenize a text to continue; control tokens written in it are read as such."""
-    ids = model.tokenizer.encode(text, add_special=True, parse_special=True)
+    with text_errors():
+        ids = model.tokenizer.encode(text, add_special=True, parse_special=True)
     keep = len(ids) if config.context_overflow_policy == "truncateMiddle" else _bos(model, ids)
     return Prompt(ids=ids, keep=keep, reasoning_tags=reasoning_tags(model, config))
 
@@ -50,14 +53,8 @@ def text_prompt(model: Model, text: str, config: LlmPredictionConfig) -> Prompt:
 def choose_template(model: Model, config: LlmPredictionConfig) -> TemplateLike:
     """The config's template, else the file's; without any, an error that says what to do."""
     chosen = config.prompt_template
-    own: TemplateLike | None = model.chat_template
     if chosen is None:
-        if own is not None:
-            return own
-        raise LMStudioPredictionError(
-            "this model file has no chat template: use complete() with a plain text, or set "
-            "promptTemplate in the config"
-        )
+        return _own_template(model)
     if chosen.get("type") == "jinja":
         return _jinja(model, chosen.get("jinjaPromptTemplate", {}).get("template"))
     if chosen.get("type") == "manual" and chosen.get("manualPromptTemplate"):
@@ -99,6 +96,19 @@ def reasoning_tags(model: Model, config: LlmPredictionConfig) -> dict[str, str]:
             f"prediction config: reasoningParsing needs startString and endString, found {chosen!r}"
         )
     return {start: end}
+
+
+def _own_template(model: Model) -> TemplateLike:
+    try:
+        own: TemplateLike | None = model.chat_template
+    except TemplateError as error:
+        raise LMStudioPredictionError(f"the file's chat template: {error}") from error
+    if own is not None:
+        return own
+    raise LMStudioPredictionError(
+        "this model file has no chat template: use complete() with a plain text, or set "
+        "promptTemplate in the config"
+    )
 
 
 def _jinja(model: Model, source: str | None) -> ChatTemplate:

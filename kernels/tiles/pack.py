@@ -48,7 +48,9 @@ def pack_ref(blocks: U8, fields: tuple[Field, ...]) -> U8:
     lanes = filled.reshape(-1, ROWS, units, size).transpose(0, 2, 1, 3)
     parts = []
     for field in fields:
-        raw = lanes[..., field.offset : field.offset + field.count * field.size] ^ np.uint8(field.flip)
+        raw = lanes[..., field.offset : field.offset + field.count * field.size] ^ np.uint8(
+            field.flip
+        )
         raw[-1, :, rows - tile_count(rows) * ROWS + ROWS :] = 0
         split = raw.reshape(*raw.shape[:3], field.count, field.size).transpose(0, 1, 3, 2, 4)
         parts.append(split.reshape(len(lanes), units, -1))

@@ -1,0 +1,127 @@
+"""The `gnomon` command: arguments in, an exit code out: 0, 1 an error, 2 usage, 130 after Ctrl-C.
+
+The answer alone goes to standard output; progress, notes and statistics go to standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module, metadata
+
+logger = logging.getLogger("gnomon")
+
+# Command -> what it does, and the function that does it (loaded when it runs).
+COMMANDS = {
+    "respond": ("answer a message", "answer:respond"),
+    "complete": ("continue a text", "answer:complete"),
+    "chat": ("hold a conversation, one message a line", "chat:chat"),
+    "embed": ("turn a text into a vector", "models:embed"),
+    "tokens": ("show the token ids of a text", "tokens:tokens"),
+    "ls": ("list the models in the models folder", "models:ls"),
+    "get": ("fetch a model of the catalogue", "models:get"),
+    "warm": ("compile what a model needs, ahead of its first answer", "models:warm"),
+}
+TEXT_COMMANDS = ("respond", "complete", "chat", "embed", "tokens")
+ANSWERING = ("respond", "complete", "chat")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code (usage errors raise SystemExit(2))."""
+    parser = make_parser()
+    args = parser.parse_args(argv)
+    _write_utf8()
+    try:
+        args.usage_error = parser.error
+        module, _, function = COMMANDS[args.command][1].partition(":")
+        getattr(import_module(f"..{module}", __name__), function)(args)
+        sys.stdout.flush()
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return _reader_is_gone()
+    except Exception as error:
+        logger.debug("command failed", exc_info=True)
+        _say(f"gnomon: {_one_line(error)}")
+        return 1
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The grammar of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="gnomon", description="Run GGUF language models on a CPU."
+    )
+    parser.add_argument("--version", action="version", version=f"gnomon {_version()}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (summary, _) in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=f"gnomon {name}: {summary}.")
+        _add_arguments(name, command)
+    return parser
+
+
+def _add_arguments(name: str, command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", help="write one JSON value")
+    command.add_argument("--stats", action="store_true", help="statistics to standard error")
+    if name in TEXT_COMMANDS:
+        command.add_argument(
+            "text", nargs="?", metavar="TEXT", help="default, or -: standard input"
+        )
+    if name == "get":
+        command.add_argument("key", metavar="KEY", help="a model of the catalogue, see gnomon ls")
+    if name not in ("ls", "get"):
+        command.add_argument(
+            "-m", "--model", metavar="MODEL", help="a key or a path (default: the default model)"
+        )
+        command.add_argument(
+            "--config",
+            action="append",
+            default=[],
+            metavar="KEY=VALUE",
+            help="a prediction or load config key; the value is JSON or text",
+        )
+    if name in ANSWERING:
+        command.add_argument("--system", metavar="TEXT", help="directions for the assistant")
+        command.add_argument(
+            "--temperature", type=float, metavar="T", help="0: always the likeliest"
+        )
+        command.add_argument("--max-tokens", type=int, metavar="N", help="longest answer")
+        command.add_argument("--seed", type=int, metavar="N", help="same seed, same answer")
+    if name == "tokens":
+        command.add_argument(
+            "--parse-special", action="store_true", help="read the texts of control tokens as such"
+        )
+        command.add_argument(
+            "--no-special", action="store_true", help="no begin and end tokens around the text"
+        )
+
+
+def _version() -> str:
+    try:
+        return metadata.version("gnomon")
+    except metadata.PackageNotFoundError:
+        return "(not installed)"
+
+
+def _write_utf8() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="replace")
+
+
+def _reader_is_gone() -> int:
+    """Whoever read our output has had enough; keep Python from complaining at its exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text or type(error).__name__
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)

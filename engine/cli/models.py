@@ -1,0 +1,68 @@
+"""`gnomon ls`, `get`, `warm`, `embed`: the models themselves."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from ..api.catalogue import CATALOGUE
+from ..api.folder import Found, downloaded, models_folder, relative
+from ..api.registry import present
+from ..errors import LMStudioServerError
+from .inputs import load_model, read_configs
+from .progress import compiling
+
+
+def ls(args: argparse.Namespace) -> None:
+    """List the models there are, and those of the catalogue that can be fetched."""
+    here = downloaded(models_folder())
+    missing = sorted(CATALOGUE.keys() - {found.key for found in here})
+    rows = [_row(found) for found in here] + [
+        {"key": key, "sizeBytes": CATALOGUE[key].size, "path": None} for key in missing
+    ]
+    if args.json:
+        print(json.dumps(rows, ensure_ascii=False))
+        return
+    width = max(len(str(row["key"])) for row in rows)
+    for row in rows:
+        where = row["path"] or f"(not fetched: gnomon get {row['key']})"
+        print(f"{row['key']!s:{width}}  {_size(row['sizeBytes']):>8}  {where}")
+    if args.stats:
+        print(f"models folder: {models_folder()}", file=sys.stderr)
+
+
+def get(args: argparse.Namespace) -> None:
+    """Fetch a model if it is not there; write its path."""
+    found = present(args.key)
+    print(json.dumps(_row(found)) if args.json else found.path)
+
+
+def warm(args: argparse.Namespace) -> None:
+    """Load a model and run two small steps, so that every kernel it needs is in the cache."""
+    prediction, load = read_configs(args)
+    if prediction:
+        args.usage_error(f"warm takes load config keys only, found {sorted(prediction)}")
+    with compiling() as progress:
+        model = load_model(args, load)
+        with model.session() as session:
+            session.feed([0] * min(8, session.context_length - 1), logits="none")
+            session.feed([0])
+        progress.note(f"{model.identifier} is ready")
+
+
+def embed(args: argparse.Namespace) -> None:
+    """Not there yet."""
+    raise LMStudioServerError("embedding models are not available yet in this version")
+
+
+def _row(found: Found) -> dict[str, object]:
+    return {
+        "key": found.key,
+        "sizeBytes": found.path.stat().st_size,
+        "path": relative(found.path, models_folder()),
+    }
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
