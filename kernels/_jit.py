@@ -1,25 +1,27 @@
-"""Compile kernels with Numba, and keep the machine code in a cache keyed by the text of every kernel file.
+"""Compile kernels with Numba; keep the machine code in a cache keyed by the text of all kernel files.
 
-Numba's own cache looks at one file only: edit a helper and its cached callers give the old answer. Here the
-folder's name is a digest of all of `kernels/**/*.py`, the instruction set and Numba's version, so a change
-anywhere is a new folder; the newest few are kept. A cache entry that cannot be read is compiled again.
+Numba's own cache looks at one file only: edit a helper and its cached callers give the old answer.
+Here the folder's name is a digest of all of `kernels/**/*.py`, the instruction set and Numba's
+version, so a change anywhere is a new folder; the newest few are kept. A cache entry that cannot be
+read is compiled again.
 
-Two ways in: `jit` for functions over NumPy arrays, called from Python; `kernel` (see `tape.py`) for functions
-over raw memory, called by the thread team. `inline` marks their helpers. With NUMBA_DISABLE_JIT=1 all three
-leave plain Python.
+Two ways in: `jit` for functions over NumPy arrays, called from Python; `native` for functions over
+raw memory, called by the thread team (`tape.kernel`). `inline` marks their helpers. With
+NUMBA_DISABLE_JIT=1 all leave plain Python.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
+import logging
 import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numba
 from numba.core import caching
@@ -58,12 +60,19 @@ def source_digest() -> str:
 
 
 @functools.cache
-def cache_folder() -> str:
-    """Make this digest's folder, forget all but the newest few, and return its path."""
+def cache_folder() -> str | None:
+    """Make this digest's folder, forget all but the newest few, and return its path.
+
+    None, after a warning, where no folder can be made: then every process compiles for itself.
+    """
     folder = cache_root() / source_digest()
-    folder.mkdir(parents=True, exist_ok=True)
-    with suppress(OSError):
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
         os.utime(folder)
+    except OSError as error:
+        logging.getLogger("gnomon").warning("no compile cache: %s", error)
+        return None
+    with suppress(OSError):
         siblings = sorted(folder.parent.iterdir(), key=lambda path: path.stat().st_mtime)
         for old in siblings[:-KEEP_DIGESTS]:
             shutil.rmtree(old, ignore_errors=True)
@@ -72,14 +81,14 @@ def cache_folder() -> str:
 
 class _TreeLocator(caching.UserWideCacheLocator):
     def get_cache_path(self) -> str:
-        return cache_folder()
+        return str(cache_folder())
 
     def get_source_stamp(self) -> str:
         return source_digest()
 
 
 class _Impl(caching.CompileResultCacheImpl):
-    _locator_classes = [_TreeLocator]
+    _locator_classes: ClassVar = [_TreeLocator]
 
 
 class _KernelCache(caching.FunctionCache):
@@ -124,9 +133,7 @@ def on_compile(listener: Callable[[str], None]) -> Iterator[None]:
 def jit(function: Callable[..., Any]) -> Any:
     """Compile a function over arrays at its first call; releases the GIL while it runs."""
     compiled = numba.njit(**OPTIONS)(function)
-    if not DISABLED:
-        compiled._cache = _KernelCache(function)
-    return compiled
+    return compiled if DISABLED else _cached(compiled, function)
 
 
 def inline(function: Callable[..., Any]) -> Any:
@@ -137,6 +144,11 @@ def inline(function: Callable[..., Any]) -> Any:
 def native(function: Callable[..., Any], signature: Any) -> CFunc:
     """Compile `function` to a C function of `signature`; its `.address` can be called from any thread."""
     compiled = CFunc(function, (signature.args, signature.return_type), locals={}, options=OPTIONS)
-    compiled._cache = _KernelCache(function)
-    compiled.compile()
+    _cached(compiled, function).compile()
+    return compiled
+
+
+def _cached(compiled: Any, function: Callable[..., Any]) -> Any:
+    if cache_folder() is not None:
+        compiled._cache = _KernelCache(function)
     return compiled
