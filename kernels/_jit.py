@@ -1,4 +1,5 @@
-"""Compile kernels with Numba; keep the machine code in a cache keyed by the text of all kernel files.
+"""Compile kernels with Numba; keep the machine code in a cache keyed by the text of all kernel
+files.
 
 Numba's own cache looks at one file only: edit a helper and its cached callers give the old answer.
 Here the folder's name is a digest of all of `kernels/**/*.py`, the instruction set and Numba's
@@ -30,8 +31,8 @@ from numba.core.ccallback import CFunc
 from .isa import ISA
 
 KEEP_DIGESTS = 4
-OPTIONS = {"nogil": True, "error_model": "numpy"}
-DISABLED = bool(numba.config.DISABLE_JIT)
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+DISABLED = bool(numba.config.DISABLE_JIT)  # type: ignore[attr-defined]
 
 _listeners: list[Callable[[str], None]] = []
 
@@ -88,7 +89,7 @@ class _TreeLocator(caching.UserWideCacheLocator):
 
 
 class _Impl(caching.CompileResultCacheImpl):
-    _locator_classes: ClassVar = [_TreeLocator]
+    _locator_classes: ClassVar = [_TreeLocator]  # type: ignore[misc]
 
 
 class _KernelCache(caching.FunctionCache):
@@ -122,7 +123,9 @@ def announce(name: str) -> None:
 
 @contextmanager
 def on_compile(listener: Callable[[str], None]) -> Iterator[None]:
-    """Call `listener(name)` before each kernel that is compiled rather than loaded, within the block."""
+    """Call `listener(name)` before each kernel that is compiled rather than loaded, within the
+    block.
+    """
     _listeners.append(listener)
     try:
         yield
@@ -142,7 +145,9 @@ def inline(function: Callable[..., Any]) -> Any:
 
 
 def native(function: Callable[..., Any], signature: Any) -> CFunc:
-    """Compile `function` to a C function of `signature`; its `.address` can be called from any thread."""
+    """Compile `function` to a C function of `signature`; its `.address` can be called from any
+    thread.
+    """
     compiled = CFunc(function, (signature.args, signature.return_type), locals={}, options=OPTIONS)
     _cached(compiled, function).compile()
     return compiled

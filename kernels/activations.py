@@ -1,19 +1,22 @@
-"""Activations as the matrix kernels read them: records of 1, 4 or 8 rows x 32 columns, 128 bytes a row.
+"""Activations as the matrix kernels read them: records of 1, 4 or 8 rows x 32 columns, 128 bytes a
+row.
 
-    float record     float32 [rows, 32]
-    integer record   two levels; each int8 [rows, 32] codes, then eight numbers per row, each [rows]:
-                     d, -sum, -sum of columns 0..15, -sum of 16..31 (int32), d times those three, flag
+    float record     float32 [rows, 32] integer record   two levels; each int8 [rows, 32] codes,
+    then eight numbers per row, each [rows]:
+                     d, -sum, -sum of columns 0..15, -sum of 16..31 (int32), d times those three,
+                     flag
 
     d1 = max|x| / 127,   code1 = round(x * (127 / max|x|)), halves to even
     d2 = d1 / 254,       code2 = round((x - d1 code1) * (254 * 127 / max|x|))
 
 The second level is there for rows in which one number holds more than `share` of the block's energy
-(max^2 > share * sum x^2): one level would leave the other 31 numbers few of the 255 steps. The flag, at the
-record's first row, says whether any row has it; the others' second level is zero. Columns beyond the last
-are zero, as are rows that only fill the record. Records: groups of rows, then blocks of columns.
+(max^2 > share * sum x^2): one level would leave the other 31 numbers few of the 255 steps. The
+flag, at the record's first row, says whether any row has it; the others' second level is zero.
+Columns beyond the last are zero, as are rows that only fill the record. Records: groups of rows,
+then blocks of columns.
 
-Why: on SmolLM2 the mean KL divergence to float32 is 0.0009 with share 1/2 (a fifth of the blocks) and
-0.0064 with one level alone.
+Why: on SmolLM2 the mean KL divergence to float32 is 0.0009 with share 1/2 (a fifth of the blocks)
+and 0.0064 with one level alone.
 """
 
 from __future__ import annotations

@@ -1,13 +1,14 @@
 """Attention: out = softmax(scale q K^T + bias) V over a cache of pages, each head group by itself.
 
-The keys of a page are one segment: scores, their maximum m, p = exp(score - m), the sum l of p and p V are
-computed within it; segments are merged in the order of positions,
+The keys of a page are one segment: scores, their maximum m, p = exp(score - m), the sum l of p and
+p V are computed within it; segments are merged in the order of positions,
 
-    m' = max(m, ms),   l' = l exp(m - m') + ls exp(ms - m'),   acc' alike        (Milakov and Gimelshein, 2018)
+    m' = max(m, ms),   l' = l exp(m - m') + ls exp(ms - m'),   acc' alike        (Milakov and
+    Gimelshein, 2018)
 
-so a row's result depends on its own keys alone. Rows x heads that share keys are served up to 8 at a time.
-Few rows: segments are spread over threads and merged afterwards; many rows: one thread merges as it goes.
-Both do the same arithmetic in the same order.
+so a row's result depends on its own keys alone. Rows x heads that share keys are served up to 8 at
+a time. Few rows: segments are spread over threads and merged afterwards; many rows: one thread
+merges as it goes. Both do the same arithmetic in the same order.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from .simd import load_f32, load_f32x16, load_i64, store_f32, store_f32x16
 from .spans import Spans
 from .tape import Kernel, Tape, kernel
 
-F64, I64 = NDArray[np.float64], NDArray[np.int64]
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
 FEW_ROWS = 8
 
 
@@ -48,14 +50,14 @@ def attention_ref(
     sinks: F64 | None = None,
     slopes: F64 | None = None,
 ) -> F64:
-    """q [rows, heads, key dim], ranges [rows, 2] (first and last key) -> [rows, heads, value dim]."""
+    """q [rows, heads, key dim], ranges [rows, 2] (first, last key) -> [rows, heads, value dim]."""
     out = np.zeros((len(q), shape.heads, region.value_dim))
     group = shape.heads // region.kv_heads
     for row, (first, last) in enumerate(ranges):
         pages = range(first // PAGE, last // PAGE + 1)
         keep = slice(first - first // PAGE * PAGE, last + 1 - first // PAGE * PAGE)
-        key = [keys_of(int(tables[row][p]), region).swapaxes(2, 3) for p in pages]
-        key = np.concatenate([k.reshape(region.kv_heads, PAGE, -1) for k in key], axis=1)[:, keep]
+        kept = [keys_of(int(tables[row][p]), region).swapaxes(2, 3) for p in pages]
+        key = np.concatenate([k.reshape(region.kv_heads, PAGE, -1) for k in kept], axis=1)[:, keep]
         value = np.concatenate([values_of(int(tables[row][p]), region) for p in pages], axis=1)
         value = value[:, keep, : region.value_dim].astype(np.float64)
         for head in range(shape.heads):
@@ -82,7 +84,8 @@ def attend_many(key_type: str, value_type: str) -> Kernel:
 
     def body(
         part, parts, thread, q, spans, out, rows, q_stride, heads, kv_heads, key_dim, value_dim,
-        key_offset, value_offset, key_head, value_head, caps, sinks, slopes, scratch, scratch_stride,
+        key_offset, value_offset, key_head, value_head, caps, sinks, slopes,
+        scratch, scratch_stride,
     ):  # fmt: skip
         group, padded = heads // kv_heads, (value_dim + 15) // 16 * 16
         query = scratch + thread * scratch_stride
@@ -137,12 +140,15 @@ def attend_many(key_type: str, value_type: str) -> Kernel:
 
 @functools.cache
 def attend_few(key_type: str, value_type: str, pairs: int) -> Kernel:
-    """Rows one at a time, segments spread over `splits`; states [row, head, segment] are merged later."""
+    """Rows one at a time, segments spread over `splits`; states [row, head, segment] are merged
+    later.
+    """
     segment = make_segment(key_type, value_type, pairs)
 
     def body(
         part, parts, thread, q, spans, partial, rows, q_stride, heads, kv_heads, key_dim, value_dim,
-        key_offset, value_offset, key_head, value_head, caps, slopes, scratch, scratch_stride, splits, segments,
+        key_offset, value_offset, key_head, value_head, caps, slopes,
+        scratch, scratch_stride, splits, segments,
     ):  # fmt: skip
         group, padded = heads // kv_heads, (value_dim + 15) // 16 * 16
         query = scratch + thread * scratch_stride
@@ -216,14 +222,19 @@ def emit_attention(
     region: Region,
     shape: Shape,
     threads: int,
+    sinks: Any = 0,
+    slopes: Any = 0,
 ) -> Any:
-    """Record storing keys and values [rows, kv heads, dim] and attending with q [rows, heads, dim]."""
+    """Record storing keys and values [rows, kv heads, dim] and attending with q [rows, heads, dim].
+
+    `sinks` and `slopes` are float32 [heads], or 0.
+    """
     q, key, value = qkv
     rows, padded = len(q), region.padded_value_dim
     emit_store(tape, key, value, positions, spans.rows, region)
     out = pool.take((rows, shape.heads, region.value_dim))
     caps = np.array([shape.scale, shape.soft_cap], np.float32)
-    tape.keep(caps)
+    tape.keep((caps, sinks, slopes))
     few = rows <= FEW_ROWS
     pairs = (
         next(n for n in (1, 2, 4, 8) if n >= min(shape.heads // region.kv_heads, 8)) if few else 8
@@ -234,17 +245,27 @@ def emit_attention(
         region.key_offset, region.value_offset, *region.head_bytes, caps,
     ]  # fmt: skip
     if not few:
-        values = [q, spans.rows, out, *common, 0, 0, scratch, scratch.strides[0]]
+        values = [q, spans.rows, out, *common, sinks, slopes, scratch, scratch.strides[0]]
         kernel = attend_many(region.key_type, region.value_type)
         tape.emit(kernel, 16 * threads, values, [q, STORED], [out, scratch])
         return out.reshape(rows, -1)
     segments = -(-spans.longest // PAGE)
     partial = pool.take((rows, shape.heads, segments, HEADER + padded))
     splits = max(1, min(segments, 4 * threads // (rows * region.kv_heads)))
-    values = [q, spans.rows, partial, *common, 0, scratch, scratch.strides[0], splits, segments]
+    values = [
+        q,
+        spans.rows,
+        partial,
+        *common,
+        slopes,
+        scratch,
+        scratch.strides[0],
+        splits,
+        segments,
+    ]
     kernel = attend_few(region.key_type, region.value_type, pairs)
     parts = rows * region.kv_heads * splits
     tape.emit(kernel, parts, values, [q, STORED], [partial, scratch])
-    values = [partial, spans.rows, out, rows, shape.heads, region.value_dim, 0, segments]
+    values = [partial, spans.rows, out, rows, shape.heads, region.value_dim, sinks, segments]
     tape.emit(attend_merge, min(threads, rows * shape.heads), values, [partial], [out])
     return out.reshape(rows, -1)

@@ -2,8 +2,9 @@
 
     s = scale q . k,   p = exp(s - m) with m = max s,   l = sum p,   sums = sum p v
 
-A state is 16 floats (m, l, unused) and then the sums. Scores are a chain over dim, lanes being keys; l is
-summed in 16 lanes, then as a tree; sums are a chain over positions, lanes being numbers of the value.
+A state is 16 floats (m, l, unused) and then the sums. Scores are a chain over dim, lanes being
+keys; l is summed in 16 lanes, then as a tree; sums are a chain over positions, lanes being numbers
+of the value.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def _loaders(kind: str) -> tuple[Any, int]:
 
 def _load_many(kind: str, count: int) -> Any:
     """A loader of `count` vectors, `stride` bytes apart."""
-    load, size = _loaders(kind)
+    load = _loaders(kind)[0]
 
     def many(address, stride):
         return tuple(load(address + i * stride) for i in range(count))
@@ -107,7 +108,8 @@ def _weighted(kind: str, pairs: int, width: int) -> Any:
 def soften(scores, begin, end, first, last, cap, slope, state):
     """Scores of one pair -> p in place, m and l in its state; keys outside first..last get p = 0.
 
-    `begin` and `end` are multiples of 16 within the segment, `first` and `last` count from its start.
+    `begin` and `end` are multiples of 16 within the segment, `first` and `last` count from its
+    start.
     """
     top = splat(MINUS_INFINITY)
     for i in range(begin, end, 16):
@@ -141,10 +143,10 @@ def clear(scores, begin, end):
 @inline
 def merge(state, segment, dim):
     """Add a segment's m, l and sums to a state; l = 0 says that there is nothing in it."""
-    l, other = load_f32(state + 4), load_f32(segment + 4)
+    mass, other = load_f32(state + 4), load_f32(segment + 4)
     if other == 0:
         return
-    if l == 0:
+    if mass == 0:
         for i in range(0, dim + HEADER, 16):
             store_f32x16(state + 4 * i, load_f32x16(segment + 4 * i))
         return
@@ -152,7 +154,7 @@ def merge(state, segment, dim):
     top = max(m, ms)
     a, b = exp(splat(m - top)), exp(splat(ms - top))
     store_f32(state, top)
-    store_f32(state + 4, max_lanes(fma(splat(l), a, splat(other) * b)))
+    store_f32(state + 4, max_lanes(fma(splat(mass), a, splat(other) * b)))
     for i in range(HEADER, dim + HEADER, 16):
         sums = fma(load_f32x16(state + 4 * i), a, load_f32x16(segment + 4 * i) * b)
         store_f32x16(state + 4 * i, sums)
@@ -161,13 +163,13 @@ def merge(state, segment, dim):
 @inline
 def finish(state, out, dim, sink, has_sink):
     """Divide the sums by l, a sink's share included, and write `dim` numbers."""
-    m, l = load_f32(state), load_f32(state + 4)
+    m, mass = load_f32(state), load_f32(state + 4)
     a = splat(1.0)
-    total = splat(l)
+    total = splat(mass)
     if has_sink:
         top = max(m, sink)
         a = exp(splat(m - top))
-        total = fma(splat(l), a, exp(splat(sink - top)))
+        total = fma(splat(mass), a, exp(splat(sink - top)))
     for i in range(0, dim, 16):
         value = div(load_f32x16(state + 4 * (HEADER + i)) * a, total)
         store_first(out + 4 * i, value, min(16, dim - i))
@@ -236,7 +238,8 @@ def scratch_bytes(pairs: int, key_dim: int, value_dim: int) -> int:
 def gather_pairs(pairs, index, end, group, kv, q, q_stride, dim, spans, slopes, query, ranges):
     """Copy up to `pairs` queries that share a page table and note their key ranges.
 
-    Returns how many were taken; the rest of the tile repeats the last one. Pair index = row * group + head.
+    Returns how many were taken; the rest of the tile repeats the last one. Pair index = row * group
+    + head.
     """
     taken = 0
     table = load_i64(spans + 24 * (index // group))

@@ -1,6 +1,7 @@
 """Choose the instruction set once, at import: what the host has, or what GNOMON_ISA asks for.
 
-Every choice gives the same bits; they differ in which instruction sums products of bytes (`simd.dot4`).
+Every choice gives the same bits; they differ in which instruction sums products of bytes
+(`simd.dot4`).
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     keys     [kv head][position / 16][dim][16]    16 positions are the lanes of one vector
     values   [kv head][position][dim, padded to 16]
 
-A page holds every layer, one region after the other; a sequence is a list of page addresses. Numbers are
-float16, float32 or float64; what does not fit float16 becomes infinite, as in the cast.
+A page holds every layer, one region after the other; a sequence is a list of page addresses.
+Numbers are float16, float32 or float64; what does not fit float16 becomes infinite, as in the cast.
 """
 
 from __future__ import annotations

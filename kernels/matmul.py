@@ -1,12 +1,12 @@
 """Matrix product: out[row, n] = sum over k of x[row, k] * weight[n, k], weights packed in tiles.
 
-Two kernel families serve every type. Integer: x is rounded to 8 bits per 32 columns (`activations.py`),
-products are summed exactly in 32 bits, then scaled. Float: weights are dequantised in registers. In both,
-a block of 32 columns is summed first and blocks are added in order, for each output by itself; so one row
-and 512 rows, one thread and many give the same bits.
+Two kernel families serve every type. Integer: x is rounded to 8 bits per 32 columns
+(`activations.py`), products are summed exactly in 32 bits, then scaled. Float: weights are
+dequantised in registers. In both, a block of 32 columns is summed first and blocks are added in
+order, for each output by itself; so one row and 512 rows, one thread and many give the same bits.
 
-Few rows read the weights once, from tile to register. Many rows unpack a few tiles to a panel in the
-thread's scratch and pass 8 rows at a time over it.
+Few rows read the weights once, from tile to register. Many rows unpack a few tiles to a panel in
+the thread's scratch and pass 8 rows at a time over it.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import types
 from numpy.typing import NDArray
 
 from ._jit import inline
 from .activations import LEVEL, RECORD
+from .pool import Pool
 from .simd import (
     dot4,
-    f32x16,
     fma,
     isplat,
     load_f32,
@@ -43,12 +42,12 @@ from .simd import (
     void,
     zeros,
 )
-from .pool import Pool
 from .tape import Kernel, Tape
 from .tiles.pack import tile_count
 from .tiles.unpack import CODES, COLUMNS, TileFormat
 
-F32, F64 = NDArray[np.float32], NDArray[np.float64]
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
 FEW = 8  # rows up to which weights go straight from tile to register
 PANEL_TILES = 4
 PANEL_BYTES = 512 * 1024  # per thread: half of a usual second-level cache
@@ -76,7 +75,7 @@ class Tiles:
 
 
 def matmul_ref(weight: F32, x: F64, out: F64) -> None:
-    """weight [n, k], x [rows, k] -> out [rows, n]: one sum per output whatever the number of rows."""
+    """weight [n, k], x [rows, k] -> out [rows, n]: one sum per output, however many rows."""
     step = max(1, CHUNK // max(1, weight.shape[1]))
     for start in range(0, len(weight), step):
         some = weight[start : start + step].astype(np.float64)
@@ -89,7 +88,9 @@ def matmul_ref(weight: F32, x: F64, out: F64) -> None:
 
 @unrolled(lambda totals, *rest: totals, literal="shift")
 def add_integer_block(totals, codes, scales, minimums, shift, record):
-    """totals + the block's products; the record of len(totals) rows is laid out in `activations.py`."""
+    """totals + the block's products; the record of len(totals) rows is laid out in
+    `activations.py`.
+    """
     rows, groups = len(totals), len(scales)
     numbers = record + 32 * rows
     out = []
@@ -123,7 +124,7 @@ def add_levels(totals, codes, scales, minimums, shift, record):
 
 @unrolled(lambda totals, columns, record: totals)
 def add_float_block(totals, columns, record):
-    """totals + the block's products, even and odd columns summed apart; record: float32 [rows, 32]."""
+    """totals + the block's products, even and odd columns apart; record: float32 [rows, 32]."""
     parts = [[splat(0.0), splat(0.0)] for _ in totals]
     for c, column in enumerate(columns):
         for i, part in enumerate(parts):
@@ -154,7 +155,7 @@ def store_tile(totals, address, stride, columns):
         store_part(totals, address, stride, columns)
 
 
-# --- panels: a unit's blocks unpacked in the thread's scratch --------------------------------------
+# --- panels: a unit's blocks unpacked in the thread's scratch -------------------------------------
 
 
 @unrolled(lambda address, codes, scales, minimums: void)

@@ -1,8 +1,8 @@
 """Memory for what a step computes: an array returns its block when the last view of it is gone.
 
-A recorded step may use a block again as soon as Python lets go of it, because operations run in the order
-in which they were recorded. Blocks start at multiples of 64 bytes and are never given back to the system
-while the pool lives, so addresses on a tape stay valid.
+A recorded step may use a block again as soon as Python lets go of it, because operations run in the
+order in which they were recorded. Blocks start at multiples of 64 bytes and are never given back to
+the system while the pool lives, so addresses on a tape stay valid.
 """
 
 from __future__ import annotations

@@ -28,7 +28,9 @@ def rms_norm_ref(x: F64, w: F64 | None, eps: float) -> F64:
 
 @kernel("rms_norm")
 def rms_norm(part, parts, thread, x, w, out, rows, dim, stride, eps: float):
-    """Rows `stride` bytes apart -> out [rows, dim]; w may be 0. Squares are summed in 16 lanes, then as a tree."""
+    """Rows `stride` bytes apart -> out [rows, dim]; w may be 0. Squares are summed in 16 lanes,
+    then as a tree.
+    """
     whole, left = dim // 16, dim % 16
     for row in range(rows * part // parts, rows * (part + 1) // parts):
         source, to = x + row * stride, out + 4 * row * dim

@@ -2,9 +2,9 @@
 
     y0 = x0 cos a - x1 sin a,   y1 = x0 sin a + x1 cos a
 
-Pairs are neighbours (2i, 2i+1) or halves (i, i + dim/2). Angles are float64; their sine and cosine come from
-additions and multiplications alone, and the bases' powers from decimal arithmetic, so that the table is the
-same on every machine.
+Pairs are neighbours (2i, 2i+1) or halves (i, i + dim/2). Angles are float64; their sine and cosine
+come from additions and multiplications alone, and the bases' powers from decimal arithmetic, so
+that the table is the same on every machine.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from .simd import (
 )
 from .tape import kernel
 
-F32, F64 = NDArray[np.float32], NDArray[np.float64]
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
 # pi / 2 in three parts of 33 bits (fdlibm, e_rem_pio2.c), so that n * part is exact for n < 2^20.
 PIO2 = (1.57079632673412561417e00, 6.07710050630396597660e-11, 2.02226624879595063154e-21)
 SINE = (-1 / 6, 1 / 120, -1 / 5040, 1 / 362880, -1 / 39916800, 1 / 6227020800, -1 / 1307674368000)

@@ -65,7 +65,7 @@ def _splat(b: Any, vector: ir.VectorType, scalar: Any) -> Any:
     return b.shuffle_vector(one, ir.Constant(vector, ir.Undefined), zero)
 
 
-# --- memory -----------------------------------------------------------------------------------------
+# --- memory ---------------------------------------------------------------------------------------
 
 
 def _loader(name: str, kind: Any, element: Any, dtype: Any, count: int, widen: str = "") -> Any:
@@ -129,7 +129,7 @@ store_i64 = _storer("store_i64", i64, I64, np.int64, 1)
 store_u8 = _storer("store_u8", i64, I8, np.uint8, 1, "trunc")
 
 
-# --- arithmetic -------------------------------------------------------------------------------------
+# --- arithmetic -----------------------------------------------------------------------------------
 
 
 @primitive(f32x16, (f32,), lambda b, x: _splat(b, f32x16.llvm, x))
@@ -154,7 +154,9 @@ def iota() -> np.ndarray:
     f32x16, (f32x16,) * 3, lambda b, x, y, z: intrinsic(b, "llvm.fma.v16f32", x.type, x, y, z)
 )
 def fma(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-    """x * y + z, rounded once: the float64 sum is rounded to odd first, so float32 rounds only once."""
+    """x * y + z, rounded once: the float64 sum is rounded to odd first, so float32 rounds only
+    once.
+    """
     with np.errstate(invalid="ignore", over="ignore"):
         product = np.multiply(x, y, dtype=np.float64)
         total = np.add(product, z, dtype=np.float64)
@@ -278,7 +280,7 @@ def dot4(total: np.ndarray, u: np.ndarray, s: np.ndarray) -> np.ndarray:
     return total + products.reshape(LANES, 4).sum(1, dtype=np.int32)
 
 
-# --- comparing and summing lanes --------------------------------------------------------------------
+# --- comparing and summing lanes ------------------------------------------------------------------
 
 
 @primitive(bool16, (i32x16, i32x16), lambda b, x, y: b.icmp_signed("<", x, y))
@@ -401,7 +403,7 @@ def zip_high(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.stack([x[8:], y[8:]], axis=1).ravel()
 
 
-# --- tuples of vectors: the accumulators of a micro-kernel ------------------------------------------
+# --- tuples of vectors: the accumulators of a micro-kernel ----------------------------------------
 
 
 @unrolled(lambda count: vectors(count.literal_value), literal="count")
@@ -412,7 +414,9 @@ def zeros(count: int) -> tuple[np.ndarray, ...]:
 
 @unrolled(lambda totals, vecs, address, stride: totals)
 def rank1(totals: Any, vecs: Any, address: int, stride: int) -> Any:
-    """totals[i, v] + a[i] * vecs[v], where a[i] is the float32 at address + i * stride; v runs fastest."""
+    """totals[i, v] + a[i] * vecs[v], where a[i] is the float32 at address + i * stride; v runs
+    fastest.
+    """
     rows = len(totals) // len(vecs)
     out = []
     for i in range(rows):

@@ -1,8 +1,9 @@
 """A step as a tape: kernel calls over fixed memory, recorded once and run as often as wanted.
 
-Python records what a step does (`Tape.emit`); running it is one native call, so Python's own share of a
-token stays small. Operations that touch nothing the others write are put in one group and run side by
-side. What changes from step to step (token ids, positions, page tables) lies in arrays the tape points to.
+Python records what a step does (`Tape.emit`); running it is one native call, so Python's own share
+of a token stays small. Operations that touch nothing the others write are put in one group and run
+side by side. What changes from step to step (token ids, positions, page tables) lies in arrays the
+tape points to.
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ ENTRY = void(*[types.int64] * 4)
 
 
 class Kernel:
-    """A function over raw memory: `body(part, parts, thread, *words)`, cut in `parts` by its caller.
+    """A function over raw memory: `body(part, parts, thread, *words)`, cut in `parts` by its
+    caller.
 
-    Words annotated `float` are float32, the others int64 (addresses, sizes). Compiled when first used.
+    Words annotated `float` are float32, the others int64 (addresses, sizes). Compiled when first
+    used.
     """
 
     def __init__(self, name: str, body: Callable[..., Any]) -> None:
@@ -34,14 +37,15 @@ class Kernel:
         self.name, self.__doc__ = name, body.__doc__
         self.parameters = [parameter.name for parameter in parameters]
         self._real = [str(parameter.annotation) == "float" for parameter in parameters]
-        self._body, self._entry, self._native = body, None, None
+        self._body = body
+        self._native: Any = None
 
     @property
     def address(self) -> int:
         """The address of the compiled entry."""
         if self._native is None:
             self._native = native(self._make_entry(), ENTRY)
-        return self._native.address
+        return int(self._native.address)
 
     def _make_entry(self) -> Callable[..., None]:
         body, unpack = inline(self._body), _unpacker(self._real)

@@ -1,11 +1,13 @@
 """The thread team: a list of kernel calls, each cut in parts that any thread may claim.
 
-One step of a model is one native call: threads take parts of the current group of operations from an
-atomic counter, and the group ends when its last part is done. A thread that the system has put aside
-delays nobody but itself. Which thread does a part never changes a result: every output belongs to one part.
+One step of a model is one native call: threads take parts of the current group of operations from
+an atomic counter, and the group ends when its last part is done. A thread that the system has put
+aside delays nobody but itself. Which thread does a part never changes a result: every output
+belongs to one part.
 
-Waiting threads spin for a bounded time, then yield, then sleep in Python until the next call; an idle team
-uses no CPU. Measured on 2 cores: 0.4-0.8 us to share an operation, where Numba's workqueue takes 74 us.
+Waiting threads spin for a bounded time, then yield, then sleep in Python until the next call; an
+idle team uses no CPU. Measured on 2 cores: 0.4-0.8 us to share an operation, where Numba's
+workqueue takes 74 us.
 """
 
 from __future__ import annotations
@@ -18,7 +20,6 @@ import threading
 
 import numpy as np
 from llvmlite import ir
-from numba import types
 from numpy.typing import NDArray
 
 from ._jit import inline, jit
@@ -107,8 +108,9 @@ def call_yield(function):
 def claim_parts(words, generation, thread):
     """Take parts of the generation's group until none is left.
 
-    The state word holds generation, total and next part together, so a claim that succeeds proves that the
-    group's description, read after it, is this generation's: it cannot be replaced before the part is done.
+    The state word holds generation, total and next part together, so a claim that succeeds proves
+    that the group's description, read after it, is this generation's: it cannot be replaced before
+    the part is done.
     """
     while True:
         state = atomic_load(words + STATE)
@@ -135,7 +137,9 @@ def wait_a_little(words, turns):
 
 @jit
 def work_until_idle(words, thread):
-    """A worker's loop: take part in each group as it appears. Returns when idle for long, or stopped."""
+    """A worker's loop: take part in each group as it appears. Returns when idle for long, or
+    stopped.
+    """
     seen, turns = 0, 0
     while True:
         state = atomic_load(words + STATE)

@@ -1,8 +1,9 @@
-"""Trace vector code to LLVM: primitives with two bodies, and functions whose loops run at compile time.
+"""Trace vector code to LLVM: primitives with two bodies, and loops that run at compile time.
 
-A primitive is a NumPy function, which runs with NUMBA_DISABLE_JIT=1, paired with a lowering to LLVM, which
-Numba compiles; both give the same bits. An `unrolled` function is plain Python over primitives: while its
-caller is compiled it runs on `Traced` values, and whatever it calls is emitted once per turn of its loops.
+A primitive is a NumPy function, which runs with NUMBA_DISABLE_JIT=1, paired with a lowering to
+LLVM, which Numba compiles; both give the same bits. An `unrolled` function is plain Python over
+primitives: while its caller is compiled it runs on `Traced` values, and whatever it calls is
+emitted once per turn of its loops.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ SCALARS = {i64: I64, i32: I32, f32: FLOAT}
 
 
 class Traced:
-    """An LLVM value while an unrolled function is being lowered; primitives called on it emit code."""
+    """An LLVM value while an unrolled function is lowered; primitives called on it emit code."""
 
     def __init__(self, builder: Any, value: Any, kind: Any) -> None:
         self.builder, self.value, self.kind = builder, value, kind
@@ -135,10 +136,10 @@ def _typer(body: Callable[..., Any], decide: Callable[..., Any]) -> Callable[...
 
 
 def unrolled(typer: Callable[..., Any], literal: str = "") -> Callable[[Any], Any]:
-    """Make the body below callable in kernels: it runs on traced values when its caller is compiled.
+    """Make the body below callable in kernels: it runs while its caller is compiled.
 
-    `typer(*Numba types) -> result type`. Arguments named in `literal` must be constants in the caller, and
-    reach the body as Python ints.
+    `typer(*Numba types) -> result type`. Arguments named in `literal` must be constants in the
+    caller, and reach the body as Python ints.
     """
 
     def wrap(body: Callable[..., Any]) -> Any:
@@ -164,7 +165,7 @@ def unrolled(typer: Callable[..., Any], literal: str = "") -> Callable[[Any], An
 def _enter(builder: Any, value: Any, kind: Any) -> Any:
     if isinstance(kind, types.IntegerLiteral):
         return kind.literal_value
-    if isinstance(kind, types.BaseTuple):
+    if isinstance(kind, (types.UniTuple, types.Tuple)):
         return tuple(
             _enter(builder, builder.extract_value(value, i), k) for i, k in enumerate(kind)
         )
@@ -178,9 +179,9 @@ def _plain(result: Any, kind: Any) -> Any:
 def _leave(context: Any, builder: Any, result: Any, kind: Any) -> Any:
     if kind is void:
         return context.get_dummy_value()
-    if isinstance(kind, types.BaseTuple):
+    if isinstance(kind, (types.UniTuple, types.Tuple)):
         return context.make_tuple(
-            builder, kind, [_plain(r, k) for r, k in zip(result, kind, strict=True)]
+            builder, kind, [_plain(r, k) for r, k in zip(result, kind.types, strict=True)]
         )
     return _plain(result, kind)
 

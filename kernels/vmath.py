@@ -1,9 +1,10 @@
-"""exp, tanh and their kin on 16 lanes, from additions and multiplications alone: no libm decides a bit.
+"""exp, tanh and their kin on 16 lanes, from additions and multiplications alone: no libm decides a
+bit.
 
     exp(x) = 2^n exp(r),   n = round(x / ln 2),   |r| <= ln(2) / 2
 
-The polynomials are those of the Cephes library (S. Moshier, expf, tanhf; netlib.org/cephes); exp is within
-2 units in the last place, tanh within 3.
+The polynomials are those of the Cephes library (S. Moshier, expf, tanhf; netlib.org/cephes); exp is
+within 2 units in the last place, tanh within 3.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from ._jit import inline
 from .simd import (
     as_f32,
     div,
+    exceeds,
     fma,
     isplat,
     rint,
@@ -25,7 +27,6 @@ from .simd import (
     vmax,
     vmin,
 )
-from .simd import exceeds
 
 LOG2_E = 1.44269504088896341
 LN2_HIGH, LN2_LOW = 0.693359375, -2.12194440e-4

@@ -1,4 +1,6 @@
-"""The rooms keep to themselves: imports go left only, Numba stays in kernels, packages are all shipped."""
+"""The rooms keep to themselves: imports go left only, Numba stays in kernels, packages are all
+shipped.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attention over pages: kernels against the float64 twin, and the same bits however rows are cut."""
+"""Attention over pages: kernels against the twin, and the same bits however rows are cut."""
 
 from __future__ import annotations
 
@@ -56,7 +56,9 @@ class World:
         self.key = draw(rng, KEYS, case.kv_heads, case.key_dim)
         self.value = draw(rng, KEYS, case.kv_heads, case.value_dim)
         self.positions = np.arange(KEYS)
-        first = np.maximum(0, self.positions - case.window + 1) if case.window else 0 * self.positions
+        first = (
+            np.maximum(0, self.positions - case.window + 1) if case.window else 0 * self.positions
+        )
         table = np.full(KEYS, self.table.ctypes.data)
         self.spans = np.stack([table, first, self.positions], axis=1)
 

@@ -41,7 +41,8 @@ def test_numbers_beyond_the_rotated_ones_stay(rng: np.random.Generator) -> None:
 def test_sines_are_within_two_units_of_float64(start: float) -> None:
     angles = np.linspace(start, start + 10, 10_001)
     sine, cosine = sine_cosine(angles)
-    # NumPy's own are within 1 unit; close to zero the angle's reduction counts, so bound absolutely.
+    # NumPy's own are within 1 unit; close to zero the angle's reduction counts, so bound
+    # absolutely.
     assert np.abs(sine - np.sin(angles)).max() <= 3 * 2**-53
     assert np.abs(cosine - np.cos(angles)).max() <= 3 * 2**-53
 

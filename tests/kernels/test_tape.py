@@ -1,4 +1,4 @@
-"""Tapes: order kept where operations depend on each other, words checked, host functions in place."""
+"""Tapes: order kept where operations depend on each other, host functions in their place."""
 
 from __future__ import annotations
 
