@@ -197,9 +197,10 @@ class Generation:
         return token
 
     def _keep(self, token: int) -> None:
+        now = perf_counter()
+        self._last = now - self._paused
         if not self.predicted:
-            self._first = perf_counter()
-        self._last = perf_counter() - self._paused
+            self._first = now
         self.predicted.append(token)
         self._waiting += 1
         if self._limits.logprobs:

@@ -139,7 +139,7 @@ def _parse(config: Any, made: type[C], keys: tuple[Key, ...], where: str) -> C:
     if config is None:
         return made()
     if isinstance(config, made):
-        config = config.to_dict()
+        config = config.set_fields()
     if not isinstance(config, Mapping):
         raise LMStudioValueError(
             f"{where}: expected a dict or {made.__name__}, found {type(config).__name__}"

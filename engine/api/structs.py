@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -12,6 +13,8 @@ from msgspec import ValidationError as ValidationError
 from ..errors import LMStudioValueError
 
 DictObject = Mapping[str, Any]
+
+_SNAKE = re.compile("[a-z0-9]+(_[a-z0-9]+)+")
 
 # Spellings that the rule "capitalise the words after the first" does not give.
 _IRREGULAR = {
@@ -23,8 +26,8 @@ _OPAQUE = frozenset({"jsonSchema", "arguments", "parameters", "logitBias"})
 
 
 def camel(name: str) -> str:
-    """`max_tokens` -> `maxTokens`; a name without underscores stays."""
-    if "_" not in name:
+    """`max_tokens` -> `maxTokens`; a name that is no snake_case stays."""
+    if not _SNAKE.fullmatch(name):
         return name
     first, *rest = name.split("_")
     return _IRREGULAR.get(name) or first + "".join(word.capitalize() for word in rest)
@@ -77,6 +80,11 @@ class Struct(msgspec.Struct, kw_only=True, omit_defaults=True, rename=camel):
     def from_dict(cls, data: DictObject) -> Self:
         """Make one from a dict in camelCase or snake_case; `ValidationError` on wrong types."""
         return msgspec.convert(camel_keys(data), cls)
+
+    def set_fields(self) -> dict[str, Any]:
+        """Name and value of every field that is not None."""
+        fields = ((name, getattr(self, name)) for name in self.__struct_fields__)
+        return {name: value for name, value in fields if value is not None}
 
     def to_dict(self) -> dict[str, Any]:
         """Return a dict in camelCase, without the fields that are unset."""

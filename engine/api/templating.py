@@ -138,10 +138,10 @@ def _keep(
     config: LlmPredictionConfig,
 ) -> int:
     """How many leading ids survive a full context: system prompt and first user message."""
-    if config.context_overflow_policy != "truncateMiddle":
+    users = [at for at, message in enumerate(messages) if message["role"] == "user"]
+    if config.context_overflow_policy != "truncateMiddle" or not users:
         return _bos(model, ids)
-    first = next((at for at, message in enumerate(messages) if message["role"] == "user"), -1)
-    head = render(template, messages[: first + 1], tools, for_answer=False)
+    head = render(template, messages[: users[0] + 1], tools, for_answer=False)
     return shared_length(model.tokenizer.encode_segments(head.segments), ids)
 
 

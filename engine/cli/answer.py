@@ -40,7 +40,7 @@ def show(stream: PredictionStream, args: argparse.Namespace, progress: Progress)
     said: list[str] = []
     try:
         for fragment in stream:
-            progress.close()
+            progress.finish()
             said.append(fragment.content)
             if not args.json:
                 answer = fragment.reasoning_type == "none"
@@ -53,7 +53,7 @@ def show(stream: PredictionStream, args: argparse.Namespace, progress: Progress)
     finally:
         if said and not args.json:
             print(flush=True)
-    progress.close()
+    progress.finish()
     result = stream.result()
     if args.json:
         print(json.dumps(as_json(result), ensure_ascii=False), flush=True)

@@ -1,11 +1,11 @@
-"""`gnomon chat`: a conversation. Ctrl-C ends an answer, or at the prompt the chat; Ctrl-D ends it too."""
+"""`gnomon chat`: a conversation. Ctrl-C ends an answer, at the prompt the chat; so does Ctrl-D."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 from ..api.chat import Chat
 from ..api.llm import LLM
@@ -44,9 +44,9 @@ def _answer(
     history.add_assistant_response("".join(said))
 
 
-def _stoppable() -> suppress:
+def _stoppable() -> AbstractContextManager[None]:
     """On a terminal Ctrl-C ends the answer only; otherwise it ends the command."""
-    return suppress(KeyboardInterrupt) if sys.stdin.isatty() else suppress()
+    return suppress(KeyboardInterrupt) if sys.stdin.isatty() else nullcontext()
 
 
 def _lines(first: str | None) -> Iterator[str]:

@@ -32,7 +32,7 @@ def read_text(args: argparse.Namespace, *, exact: bool = False) -> str:
 
 
 def read_configs(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(prediction config, load config); a wrong key or value is a usage error, before any loading."""
+    """(prediction config, load config); what is wrong with them is a usage error."""
     prediction: dict[str, Any] = {}
     load: dict[str, Any] = {}
     for setting in args.config:

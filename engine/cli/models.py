@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from typing import Any
 
 from ..api.catalogue import CATALOGUE
 from ..api.folder import Found, downloaded, models_folder, relative
@@ -18,16 +19,15 @@ def ls(args: argparse.Namespace) -> None:
     """List the models there are, and those of the catalogue that can be fetched."""
     here = downloaded(models_folder())
     missing = sorted(CATALOGUE.keys() - {found.key for found in here})
-    rows = [_row(found) for found in here] + [
-        {"key": key, "sizeBytes": CATALOGUE[key].size, "path": None} for key in missing
-    ]
+    rows = [_row(found) for found in here]
+    rows += [{"key": key, "sizeBytes": CATALOGUE[key].size, "path": None} for key in missing]
     if args.json:
         print(json.dumps(rows, ensure_ascii=False))
         return
-    width = max(len(str(row["key"])) for row in rows)
+    width = max(len(row["key"]) for row in rows)
     for row in rows:
         where = row["path"] or f"(not fetched: gnomon get {row['key']})"
-        print(f"{row['key']!s:{width}}  {_size(row['sizeBytes']):>8}  {where}")
+        print(f"{row['key']:{width}}  {_size(row['sizeBytes']):>8}  {where}")
     if args.stats:
         print(f"models folder: {models_folder()}", file=sys.stderr)
 
@@ -56,7 +56,7 @@ def embed(args: argparse.Namespace) -> None:
     raise LMStudioServerError("embedding models are not available yet in this version")
 
 
-def _row(found: Found) -> dict[str, object]:
+def _row(found: Found) -> dict[str, Any]:
     return {
         "key": found.key,
         "sizeBytes": found.path.stat().st_size,

@@ -22,7 +22,7 @@ def loading(key: str) -> Iterator[None]:
 
 @contextmanager
 def compiling() -> Iterator[Progress]:
-    """Tell of every kernel that is compiled within the block; that happens on the first run only."""
+    """Tell of every kernel that is compiled within the block: on the first run only."""
     from ...kernels._jit import on_compile
 
     progress = Progress()

@@ -171,9 +171,7 @@ def test_an_interruption_between_prompt_pieces_ends_the_answer(make_toy: MakeToy
 
 def test_an_interruption_between_tokens_ends_the_answer(make_toy: MakeToy) -> None:
     model = make_toy()
-    made = make(
-        model, "a", interrupted=lambda: "modelUnloaded" if len(model.fed) == 3 else None
-    )
+    made = make(model, "a", interrupted=lambda: "modelUnloaded" if len(model.fed) == 3 else None)
     assert (text(made), made.stop_reason) == ("bcd", "modelUnloaded")
 
 

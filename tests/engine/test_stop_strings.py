@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,9 +72,11 @@ def test_nothing_is_shown_after_a_stop_string() -> None:
     strings=st.lists(st.text(alphabet="ab", min_size=1, max_size=4), min_size=1, max_size=3),
     cuts=st.lists(st.integers(0, 24), max_size=6),
 )
-def test_how_the_text_is_cut_changes_nothing(text: str, strings: list[str], cuts: list[int]) -> None:
+def test_how_the_text_is_cut_changes_nothing(
+    text: str, strings: list[str], cuts: list[int]
+) -> None:
     bounds = sorted({0, len(text), *(min(cut, len(text)) for cut in cuts)})
-    pieces = [text[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+    pieces = [text[a:b] for a, b in pairwise(bounds)]
     assert shown(StopStrings(strings), pieces) == shown(StopStrings(strings), list(text))
 
 
