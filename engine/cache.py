@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,21 +17,40 @@ from ..kernels.kv_pages import PAGE, Region, region_after
 from ..kernels.pool import aligned
 from .hparams import HParams
 
+if TYPE_CHECKING:
+    from .state import States
+
 KEEP_FREE_BYTES = 256 << 20
 
 
-def layer_regions(hparams: HParams, types: tuple[str, str]) -> list[Region]:
-    """Where each layer's keys and values lie in a page."""
+def layer_regions(
+    hparams: HParams, types: tuple[str, str], kept: bool = True
+) -> list[Region]:
+    """Where each layer's keys and values lie in a page; all in one place if none are `kept`."""
     regions: list[Region] = []
     start = 0
     for layer in hparams.layers:
         dims = (layer.key_dim, layer.value_dim)
-        regions.append(region_after(start, layer.kv_heads, dims, types))
-        start = regions[-1].end
+        region = region_after(start, layer.kv_heads, dims, types)
+        if layer.indexer is not None and layer.indexer.owner:
+            index = region_after(region.end, 1, (layer.indexer.dim, 0), types)
+            region = replace(region, index=index)
+        if layer.mixer is not None and layer.mixer.rows():
+            region = _rows(start, layer.mixer.rows(), types)
+        regions.append(region)
+        start = regions[-1].end if kept else 0
     return regions
 
 
-class _Page:
+def _rows(start: int, dims: list[int], types: tuple[str, str]) -> Region:
+    """Regions of one row per position and size, each behind the one before."""
+    first = region_after(start, 1, (dims[0], 0), types)
+    return replace(first, index=_rows(first.end, dims[1:], types)) if dims[1:] else first
+
+
+class Page:
+    """One block of memory and how many hold it."""
+
     def __init__(self, memory: NDArray[np.uint8]) -> None:
         self.memory, self.users = memory, 1
 
@@ -43,20 +64,20 @@ class PagePool:
         self._lock = threading.Lock()
         self.in_use = 0
 
-    def take(self) -> _Page:
+    def take(self) -> Page:
         """A page that nobody else holds."""
         with self._lock:
             self.in_use += 1
             memory = self._free.pop() if self._free else None
-        return _Page(aligned(self.page_bytes) if memory is None else memory)
+        return Page(aligned(self.page_bytes) if memory is None else memory)
 
-    def share(self, page: _Page) -> _Page:
+    def share(self, page: Page) -> Page:
         """The same page, held once more."""
         with self._lock:
             page.users += 1
         return page
 
-    def give(self, page: _Page) -> None:
+    def give(self, page: Page) -> None:
         """Let go of a page."""
         with self._lock:
             page.users -= 1
@@ -68,15 +89,16 @@ class PagePool:
 
 
 class Sequence:
-    """One sequence's pages and their addresses, as the kernels read them."""
+    """One sequence's pages and their addresses, as the kernels read them; `states`, if any."""
 
-    def __init__(self, pool: PagePool, capacity: int) -> None:
+    def __init__(self, pool: PagePool, capacity: int, states: States | None = None) -> None:
         self.pool, self.capacity, self.length = pool, capacity, 0
+        self.states = states
         self.table = np.zeros(-(-capacity // PAGE), np.int64)
-        self._pages: list[_Page] = []
+        self._pages: list[Page] = []
 
     def append(self, count: int) -> None:
-        """Make the next `count` positions writable; `length` counts them once `commit` is called."""
+        """Make the next `count` positions writable; `length` counts them once `commit` is done."""
         for index in range(self.length // PAGE, -(-(self.length + count) // PAGE)):
             if index == len(self._pages):
                 self._put(index, self.pool.take())
@@ -86,18 +108,23 @@ class Sequence:
     def commit(self, count: int) -> None:
         """Count `count` positions as written."""
         self.length += count
+        if self.states is not None:
+            self.states.commit(self.length)
 
-    def truncate(self, length: int) -> None:
-        """Forget all positions from `length` on."""
+    def truncate(self, length: int) -> int:
+        """Forget all positions from `length` on, or from the checkpoint before it; return which."""
+        if self.states is not None:
+            length = self.states.truncate(length)
         keep = -(-length // PAGE)
         for page in self._pages[keep:]:
             self.pool.give(page)
         del self._pages[keep:]
         self.length = length
+        return length
 
     def fork(self) -> Sequence:
         """Another sequence with the same content; pages are shared until one of the two writes."""
-        twin = Sequence(self.pool, self.capacity)
+        twin = Sequence(self.pool, self.capacity, self.states and self.states.fork())
         twin._pages = [self.pool.share(page) for page in self._pages]
         twin.table[:] = self.table
         twin.length = self.length
@@ -106,12 +133,14 @@ class Sequence:
     def release(self) -> None:
         """Let go of every page."""
         self.truncate(0)
+        if self.states is not None:
+            self.states.release()
 
-    def _put(self, index: int, page: _Page) -> None:
+    def _put(self, index: int, page: Page) -> None:
         self._pages[index : index + 1] = [page]
         self.table[index] = page.memory.ctypes.data
 
-    def _copy(self, page: _Page) -> _Page:
+    def _copy(self, page: Page) -> Page:
         own = self.pool.take()
         own.memory[:] = page.memory
         self.pool.give(page)

@@ -1,19 +1,19 @@
 """The forward pass: embed -> blocks -> norm -> logits, over the rows of one step.
 
-A step is a ragged batch: each row is a token of some sequence at some position. Prompts, single tokens,
-drafts and many users at once are all the same code.
+A step is a ragged batch: each row is a token of some sequence at some position. Prompts, single
+tokens, drafts and many users at once are all the same code.
 """
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
-from ..kernels.attention import Shape
 from ..kernels.kv_pages import Region
 from ..kernels.ops import Ops
-from .arch import Arch, Placement, QKNorm
-from .hparams import HParams, LayerSpec
+from .arch import Arch, Flow, Placement
+from .blocks import flows
+from .blocks.layer import Layer, normed
+from .hparams import HParams
 from .step import Step
 from .weights import Weights
 
@@ -21,78 +21,66 @@ Array = Any
 
 
 def forward(
-    arch: Arch, hparams: HParams, weights: Weights, regions: list[Region], step: Step, ops: Ops
+    arch: Arch,
+    hparams: HParams,
+    weights: Weights,
+    regions: list[Region],
+    step: Step,
+    ops: Ops,
+    logits: bool = True,
 ) -> Array:
-    """Logits [outputs, vocabulary] of the step's output rows; keys and values go to the cache."""
-    x = ops.embed(weights.token_embd, step.tokens)  # [rows, embedding]
-    if arch.scaled_embedding:
-        x = ops.scale(x, hparams.embedding**0.5)
-    for spec, w, region in zip(hparams.layers, weights.blk, regions, strict=True):
-        x = block(arch, hparams, spec, w, region, x, step, ops)
-    if not len(step.outputs):
+    """Logits [outputs, vocabulary] of the step's output rows; keys and values go to the cache.
+
+    Without `logits` what they would be made from, [rows, embedding] of all rows.
+    """
+    x = embed(arch, hparams, weights, step, ops)
+    passed_on: dict[str, Array] = {"embedding": x}
+    parts = zip(hparams.layers, weights.blk, regions, step.states, strict=True)
+    layers = [Layer(arch, hparams, *part, step, ops, passed_on) for part in parts]
+    x = flows.FLOWS[arch.flow](layers, weights.top, x)
+    if logits and not len(step.outputs):
         return None
-    x = ops.take(x, step.outputs)
-    x = ops.rms_norm(x, weights.output_norm, hparams.epsilon)
-    return ops.matmul(weights.output, x, fine=True)
+    x = ops.take(x, step.outputs) if logits else x
+    if not _normed_already(arch):
+        x = flows.output_norm(arch, hparams, weights.top, x, ops)
+    return head(arch, hparams, weights, x, ops) if logits else x
 
 
-def block(
-    arch: Arch,
-    hparams: HParams,
-    spec: LayerSpec,
-    w: SimpleNamespace,
-    region: Region,
-    x: Array,
-    step: Step,
-    ops: Ops,
-) -> Array:
-    """One layer: attention, then feed-forward, each added to x [rows, embedding]."""
-    eps = hparams.epsilon
-    h = ops.rms_norm(x, w.attn_norm, eps)
-    h = attention(arch, hparams, spec, w, region, h, step, ops)
-    if arch.placement is Placement.SANDWICH:
-        h = ops.rms_norm(h, w.post_attention_norm, eps)
-    x = ops.add(x, h)
-    h = ops.rms_norm(x, w.ffn_norm, eps)
-    h = feed_forward(arch, w, h, ops)
-    if arch.placement is Placement.SANDWICH:
-        h = ops.rms_norm(h, w.post_ffw_norm, eps)
-    return ops.add(x, h)
+def embed(arch: Arch, hparams: HParams, weights: Weights, step: Step, ops: Ops) -> Array:
+    """Token embeddings [rows, embedding], scaled, normed and placed as the spec says."""
+    x = ops.embed(weights.token_embd, step.tokens)
+    scale = hparams.given.get("embedding_scale", 0.0)
+    if arch.scaled_embedding:
+        scale = hparams.embedding**0.5
+    if scale not in (0.0, 1.0):
+        x = ops.scale(x, scale)
+    types = getattr(weights.top, "token_types", None)
+    if types is not None:
+        x = ops.add(x, types[0])
+    positions = getattr(weights.top, "position_embd", None)
+    if positions is not None:
+        x = ops.add(x, ops.twin(lambda: positions[step.positions], x.shape))
+    if arch.normed_embedding:
+        weight = getattr(weights.top, "token_embd_norm", None)
+        bias = getattr(weights.top, "token_embd_norm_bias", None)
+        x = normed(ops, arch.norm, x, weight, bias, hparams.epsilon)
+    return x
 
 
-def attention(
-    arch: Arch,
-    hparams: HParams,
-    spec: LayerSpec,
-    w: SimpleNamespace,
-    region: Region,
-    h: Array,
-    step: Step,
-    ops: Ops,
-) -> Array:
-    """Multi-head attention with grouped keys: [rows, embedding] -> [rows, embedding]."""
-    rows = len(h)
-    q = linear(ops, w.attn_q, w.attn_q_bias, h).reshape(rows, spec.heads, spec.key_dim)
-    k = linear(ops, w.attn_k, w.attn_k_bias, h).reshape(rows, spec.kv_heads, spec.key_dim)
-    v = linear(ops, w.attn_v, w.attn_v_bias, h).reshape(rows, spec.kv_heads, spec.value_dim)
-    if arch.qk_norm is QKNorm.PER_HEAD:
-        q = ops.rms_norm(q, w.attn_q_norm, hparams.epsilon)
-        k = ops.rms_norm(k, w.attn_k_norm, hparams.epsilon)
-    angles = step.angles[spec.rope]
-    q, k = ops.rope(q, angles), ops.rope(k, angles)
-    shape = Shape(spec.heads, hparams.attention_scale)
-    h = ops.attend((q, k, v), step.positions, step.spans[spec.window], region, shape)
-    return linear(ops, w.attn_output, w.attn_output_bias, h)
+def _normed_already(arch: Arch) -> bool:
+    return arch.flow is Flow.NESTED or arch.placement in (Placement.BARE, Placement.SUMMED)
 
 
-def feed_forward(arch: Arch, w: SimpleNamespace, h: Array, ops: Ops) -> Array:
-    """down(activation(gate(h)) * up(h)): [rows, embedding] -> [rows, embedding]."""
-    gate = linear(ops, w.ffn_gate, w.ffn_gate_bias, h)
-    up = linear(ops, w.ffn_up, w.ffn_up_bias, h)
-    return linear(ops, w.ffn_down, w.ffn_down_bias, ops.gate(arch.gate.value, gate, up))
+def head(arch: Arch, hparams: HParams, weights: Weights, x: Array, ops: Ops) -> Array:
+    """x [outputs, embedding], normed -> logits [outputs, vocabulary]."""
+    top, given = weights.top, hparams.given
+    scale = given.get("logit_scale", 0.0)
+    if arch.base_width and not scale:
+        x = ops.scale(x, arch.base_width / hparams.embedding)
+    x = ops.matmul(top.output, x, fine=True)
+    bias = getattr(top, "output_bias", None)
+    x = x if bias is None else ops.add(x, bias)
+    if scale not in (0.0, 1.0):
+        x = ops.scale(x, 1 / scale if arch.divided_logits else scale)
+    return ops.soft_cap(x, hparams.final_soft_cap) if hparams.final_soft_cap else x
 
-
-def linear(ops: Ops, weight: Any, bias: Any, x: Array) -> Array:
-    """x times a weight, plus its bias if the file has one."""
-    out = ops.matmul(weight, x)
-    return out if bias is None else ops.add(out, bias)

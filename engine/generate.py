@@ -18,6 +18,7 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from .errors import LMStudioPredictionError, LMStudioValueError
 from .prefix import SessionLike, rewind_to, shared_length
+from .speculative import Speculation
 from .stop_strings import StopStrings
 
 StopReason: TypeAlias = Literal[
@@ -51,10 +52,11 @@ class SamplerLike(Protocol):
 
 
 class Piece(NamedTuple):
-    """Text that can be shown, and how many tokens it took."""
+    """Text that can be shown, how many tokens it took, and whether one of them was drafted."""
 
     text: str
     tokens: int
+    drafted: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +111,7 @@ class Generation:
         limits: Limits,
         *,
         end_tokens: frozenset[int] = frozenset(),
+        speculation: Speculation | None = None,
         interrupted: Callable[[], StopReason | None] = lambda: None,
         on_progress: Callable[[float], None] = lambda share: None,
     ) -> None:
@@ -122,10 +125,12 @@ class Generation:
         self._sampler = sampler
         self._limits = limits
         self._end_tokens = end_tokens
+        self._speculation = speculation or Speculation()
         self._interrupted = interrupted
         self._on_progress = on_progress
         self._stops = StopStrings((*limits.stop_strings, *limits.tool_call_stop_strings))
         self._waiting = 0  # tokens drawn whose text has not been shown
+        self._drafted = False  # whether one of them was a draft that stood
         self._started = self._first = self._last = 0.0
         self._paused = 0.0  # seconds the caller held us between two pieces
 
@@ -139,6 +144,7 @@ class Generation:
                     self._paused += perf_counter() - self._shown
         except GeneratorExit:
             self.stop_reason = self.stop_reason or "userStopped"
+            self._speculation.settle(self.session)
             raise
 
     @property
@@ -153,9 +159,10 @@ class Generation:
         return self._first - self._started if self.predicted else None
 
     def _piece(self, text: str) -> Piece:
-        tokens, self._waiting = self._waiting, 0
+        piece = Piece(text, self._waiting, self._drafted)
+        self._waiting, self._drafted = 0, False
         self._shown = perf_counter()
-        return Piece(text, tokens)
+        return piece
 
     def _texts(self) -> Iterator[str]:
         logits = self._read_prompt()
@@ -169,12 +176,14 @@ class Generation:
             self.stop_reason = self._reason_to_stop()
             if self.stop_reason is None:
                 logits = self._feed(token)
+        self._speculation.settle(self.session)
         yield self._rest()
 
     def _read_prompt(self) -> Any:
         self._sampler.accept_prompt(self._prompt)
         self._on_progress(0.0)
         logits = self._read(self._prompt, self._on_progress)
+        self._speculation.restart(self._prompt)
         self.stop_reason = self.stop_reason or self._reason_when_full()
         return logits
 
@@ -192,7 +201,7 @@ class Generation:
         return logits
 
     def _draw(self, logits: Any) -> int:
-        token = int(self._sampler.pick(logits))
+        token = self._speculation.draw(self._sampler, logits)
         self._sampler.accept(token)
         return token
 
@@ -203,6 +212,7 @@ class Generation:
             self._first = now
         self.predicted.append(token)
         self._waiting += 1
+        self._drafted |= self._speculation.drafted
         if self._limits.logprobs:
             self.logprobs.append(self._sampler.logprobs)
 
@@ -219,12 +229,23 @@ class Generation:
         return "contextLengthReached" if full and self._limits.overflow == "stopAtLimit" else None
 
     def _feed(self, token: int) -> Any:
+        row = self._speculation.advance(self.session, token)
+        if row is not None:
+            return row
         if self.session.position < self._limits.context_length:
-            return self.session.feed([token], logits="last")
+            return self._speculation.feed(self.session, token, self._room_for_drafts())
         return self._drop_and_read([*self.session.tokens, token])
+
+    def _room_for_drafts(self) -> int:
+        """How many drafts behind the next token could still be followed by a token."""
+        room = self._limits.context_length - self.session.position - 2
+        if self._limits.max_tokens is None:
+            return room
+        return min(room, self._limits.max_tokens - len(self.predicted) - 1)
 
     def _drop_and_read(self, tokens: list[int]) -> Any:
         kept = dropped(tokens, self._limits)
+        self._speculation.restart(kept)
         rewind_to(self.session, min(shared_length(kept, tokens), len(kept) - 1))
         return self._read(kept, lambda share: None)
 

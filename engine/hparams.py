@@ -1,35 +1,38 @@
-"""The numbers of a model, from its metadata: sizes, epsilons, rotary bases, windows, per layer where they differ.
+"""The numbers of a model, from its metadata, per layer where layers differ.
 
-Keys are those of the GGUF specification, `{architecture}.` in front (ggml docs/gguf.md); what llama.cpp
-takes for absent keys is the default here.
+Keys are those of the GGUF specification, `{architecture}.` in front (ggml docs/gguf.md); what
+llama.cpp takes for absent keys is the default here.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from ..formats.errors import MetadataError
 from ..formats.metadata import Metadata
-from .arch import Arch
+from .arch import Arch, AttentionScale, Flow, Layers, Norm, Rope, RopeLayers
+from .expert_spec import ExpertSpec, read_experts
+from .flow_spec import FlowSpec, read_flow
+from .indexer_spec import IndexerSpec, read_indexers
+from .keys import Keys as Keys
+from .latent_spec import LatentSpec, read_latent
+from .pooling import PoolingSpec, read_pooling
+from .rope_spec import RopeSpec, read_ropes
+from .temperature import Temperature, read_temperature
+from .windows import read_windows
+
+if TYPE_CHECKING:
+    from .blocks.mixer import Mixer
+    from .blocks.ngrams import Ngrams
+    from .blocks.residuals import Residual
 
 MAX_LAYERS = 2048
-SWA_BASE = 10000.0
-
-
-@dataclass(frozen=True)
-class RopeSpec:
-    """Angles of one kind of layer: base, numbers that turn, and what positions are divided by."""
-
-    base: float
-    dim: int
-    divide: float = 1.0
 
 
 @dataclass(frozen=True)
 class LayerSpec:
-    """One layer's sizes; `window` 0 means all keys."""
+    """One layer's sizes; `window` 0 means all keys; whether it attends, mixes and feeds."""
 
     heads: int
     kv_heads: int
@@ -37,7 +40,14 @@ class LayerSpec:
     value_dim: int
     feed_forward: int
     window: int
-    rope: RopeSpec
+    rope: RopeSpec | None
+    experts: ExpertSpec | None = None
+    latent: LatentSpec | None = None
+    indexer: IndexerSpec | None = None
+    attends: bool = True
+    mixer: Mixer | None = None
+    inlet: Ngrams | None = None
+    feeds: bool = True
 
 
 @dataclass(frozen=True)
@@ -51,101 +61,195 @@ class HParams:
     layers: tuple[LayerSpec, ...]
     attention_scale: float
     final_soft_cap: float
-
-
-class _Keys:
-    """Metadata under one architecture's prefix, with errors that say the range."""
-
-    def __init__(self, metadata: Metadata, prefix: str) -> None:
-        self.metadata, self.prefix = metadata, prefix
-
-    def integer(self, key: str, low: int, high: int, default: int | None = None) -> int:
-        name = f"{self.prefix}.{key}"
-        if default is not None and name not in self.metadata:
-            return default
-        value = self.metadata.integer(name)
-        if not low <= value <= high:
-            raise MetadataError(name, None, value, f"a whole number from {low} to {high}")
-        return value
-
-    def number(self, key: str, default: float | None = None, positive: bool = False) -> float:
-        name = f"{self.prefix}.{key}"
-        if default is not None and name not in self.metadata:
-            return default
-        value = self.metadata.number(name)
-        if positive and not value > 0:
-            raise MetadataError(name, None, value, "a number above 0")
-        return value
-
-    def per_layer(self, key: str, count: int, default: int | None, high: int) -> list[int]:
-        """One number for all layers, or an array of one per layer."""
-        name = f"{self.prefix}.{key}"
-        found = self.metadata.get(name)
-        if not isinstance(found, np.ndarray):
-            return [self.integer(key, 0, high, default)] * count
-        values = [int(value) for value in self.metadata.integers(name)]
-        if len(values) < count or not all(0 <= value <= high for value in values):
-            raise MetadataError(name, None, values, f"{count} whole numbers from 0 to {high}")
-        return values[:count]
+    # The numbers that the spec reads beyond these, by key.
+    given: dict[str, float]
+    flow: FlowSpec
+    # What a block's parts are multiplied with; 0: nothing.
+    residual_scale: float = 0.0
+    residual: Residual | None = None
+    temperature: Temperature | None = None
+    pooling: PoolingSpec = PoolingSpec()
+    # Kinds of token, of which the first is every token's.
+    token_types: int = 0
 
 
 def read_hparams(metadata: Metadata, arch: Arch, vocabulary: int) -> HParams:
-    """Read and check the numbers. Raises MetadataError that names the key."""
-    keys = _Keys(metadata, arch.name)
+    """Read and check the numbers. Raises one MetadataError that names every key that is wrong."""
+    keys = Keys(metadata, arch.name)
+    try:
+        hparams = _read(keys, arch, vocabulary)
+    except MetadataError as error:
+        keys.note(error)
+        keys.check()
+        raise
+    keys.check()
+    return hparams
+
+
+def _read(keys: Keys, arch: Arch, vocabulary: int) -> HParams:
     count = keys.integer("block_count", 1, MAX_LAYERS)
-    embedding = keys.integer("embedding_length", 1, 1 << 20)
-    heads = keys.per_layer("attention.head_count", count, None, 1 << 14)
-    kv_heads = keys.per_layer("attention.head_count_kv", count, heads[0], 1 << 14)
-    feed_forward = keys.per_layer("feed_forward_length", count, None, 1 << 22)
-    _check_heads(arch, heads, kv_heads)
-    default_dim = max(1, embedding // heads[0])
-    key_dim = keys.integer("attention.key_length", 1, 1 << 14, default_dim)
-    value_dim = keys.integer("attention.value_length", 1, 1 << 14, default_dim)
-    windows = _windows(keys, arch, count)
-    ropes = {window: _rope(keys, key_dim, bool(window)) for window in set(windows)}
-    scale = keys.number("attention.scale", 0.0) or 1 / key_dim**0.5
+    # Layers at the end that only draft tokens ahead take no part.
+    count -= keys.integer("nextn_predict_layers", 0, max(0, count - 1), 0)
+    flow = read_flow(keys, arch, count)
+    layers = _layers(keys, arch, count)
+    layers = layers * (flow.passes if arch.flow is Flow.LOOPS else 1)
+    given = {key: keys.number(key, default) for key, default in arch.reads}
     return HParams(
         context_length=keys.integer("context_length", 1, 1 << 40),
-        embedding=embedding,
+        embedding=keys.integer("embedding_length", 1, 1 << 20),
         vocabulary=vocabulary,
-        epsilon=keys.number("attention.layer_norm_rms_epsilon"),
-        layers=tuple(
-            LayerSpec(h, kv, key_dim, value_dim, ff, window, ropes[window])
-            for h, kv, ff, window in zip(heads, kv_heads, feed_forward, windows, strict=True)
-        ),
-        attention_scale=scale,
-        final_soft_cap=0.0,
+        epsilon=_epsilon(keys, arch),
+        layers=make_layers(keys, arch, layers),
+        attention_scale=_scale(keys, arch, layers[0], given),
+        final_soft_cap=given.get("final_logit_softcapping", 0.0),
+        given=given,
+        flow=flow,
+        residual_scale=_residual_scale(arch, given, count),
+        residual=arch.residual(keys) if arch.residual else None,
+        temperature=read_temperature(keys, arch),
+        pooling=read_pooling(keys),
+        token_types=_token_types(keys.metadata) if arch.token_types else 0,
     )
 
 
-def _check_heads(arch: Arch, heads: list[int], kv_heads: list[int]) -> None:
-    for h, kv in zip(heads, kv_heads, strict=True):
-        if h < 1 or kv < 1 or h % kv:
-            name = f"{arch.name}.attention.head_count_kv"
-            raise MetadataError(name, None, kv, f"a divisor of head_count, which is {h}")
+def _token_types(metadata: Metadata) -> int:
+    key = "tokenizer.ggml.token_type_count"
+    count = metadata.integer(key, 0)
+    if not 0 <= count <= 1 << 16:
+        raise MetadataError(key, None, str(count), "a whole number from 0 to 65536")
+    return count
 
 
-def _windows(keys: _Keys, arch: Arch, count: int) -> list[int]:
-    window = keys.integer("attention.sliding_window", 0, 1 << 40, 0) if arch.window_period else 0
-    if not window:
-        return [0] * count
-    name = f"{keys.prefix}.attention.sliding_window_pattern"
-    pattern = keys.metadata.get(name)
-    if isinstance(pattern, np.ndarray):
-        local = keys.per_layer("attention.sliding_window_pattern", count, None, 1)
-        return [window if slides else 0 for slides in local]
-    period = keys.integer("attention.sliding_window_pattern", 1, 1 << 20, arch.window_period)
-    return [0 if layer % period == period - 1 else window for layer in range(count)]
+def _layers(keys: Keys, arch: Arch, count: int) -> list[LayerSpec]:
+    """Each layer's sizes, before it is said which of them attend."""
+    heads = keys.per_layer("attention.head_count", count, None, 1 << 14)
+    kv_heads = keys.per_layer("attention.head_count_kv", count, heads[0], 1 << 14)
+    feed_forward = keys.per_layer("feed_forward_length", count, None, 1 << 22)
+    windows = read_windows(keys, arch, count)
+    dims = _head_dims(keys, max(*heads, 1))
+    ropes = read_ropes(keys, arch, (dims[0][0], dims[1][0]))
+    dense = keys.integer("leading_dense_block_count", 0, count, 0)
+    indexers = read_indexers(keys, arch, windows, dense)
+    layers = []
+    for i, window in enumerate(windows):
+        local = bool(window)
+        turns = _turns(keys, arch, i, windows, dense)
+        sizes = heads[i], kv_heads[i], *dims[local], feed_forward[i]
+        layer = LayerSpec(*sizes, window, ropes[local])
+        latent = read_latent(keys, arch, dims[local], layer.rope, local)
+        layers.append(
+            replace(
+                _latent_sizes(layer, latent),
+                rope=ropes[local] if turns else None,
+                indexer=indexers[i],
+                experts=read_experts(keys, arch, i, count, layer),
+            )
+        )
+    return layers
 
 
-def _rope(keys: _Keys, key_dim: int, sliding: bool) -> RopeSpec:
-    base = keys.number("rope.freq_base", SWA_BASE, positive=True)
-    dim = keys.integer("rope.dimension_count", 0, key_dim, key_dim)
-    if dim % 2:
-        name = f"{keys.prefix}.rope.dimension_count"
-        raise MetadataError(name, None, dim, "an even number")
-    if sliding:
-        return RopeSpec(keys.number("rope.freq_base_swa", SWA_BASE, positive=True), dim)
-    linear = keys.metadata.get(f"{keys.prefix}.rope.scaling.type", "none") == "linear"
-    divide = keys.number("rope.scaling.factor", 0.0) if linear else 0.0
-    return RopeSpec(base, dim, divide or 1.0)
+def _head_dims(keys: Keys, heads: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Key and value dims of a head, in layers that see everything and in local ones."""
+    default = max(1, keys.integer("embedding_length", 1, 1 << 20) // heads)
+    key = keys.integer("attention.key_length", 1, 1 << 14, default)
+    value = keys.integer("attention.value_length", 1, 1 << 14, default)
+    local_key = keys.integer("attention.key_length_swa", 1, 1 << 14, key)
+    return (key, value), (local_key, keys.integer("attention.value_length_swa", 1, 1 << 14, value))
+
+
+def _latent_sizes(layer: LayerSpec, latent: LatentSpec | None) -> LayerSpec:
+    """What latent attention keeps of a position: one row for all heads, or every head's."""
+    if latent is None or not layer.kv_heads:
+        return layer
+    if latent.absorbed:
+        row = latent.rank + latent.rope_dim
+        return replace(layer, kv_heads=1, key_dim=row, value_dim=latent.rank, latent=latent)
+    return replace(layer, kv_heads=layer.heads, latent=latent)
+
+
+def make_layers(keys: Keys, arch: Arch, layers: list[LayerSpec]) -> tuple[LayerSpec, ...]:
+    """Say of each layer whether it attends, mixes and feeds; without attention no keys are kept."""
+    listed = _listed(keys, arch, len(layers)) if arch.layers is Layers.LISTED else []
+    made = []
+    for i, layer in enumerate(layers):
+        one_of_three = arch.layers is Layers.ONE_OF_THREE
+        mixes = {
+            Layers.ATTENTION: False,
+            Layers.MIXER: True,
+            Layers.MIXER_FED: True,
+            Layers.BESIDE: True,
+            Layers.BY_HEADS: layer.kv_heads == 0,
+            Layers.LISTED: bool(listed and listed[i]),
+            Layers.ONE_OF_THREE: layer.kv_heads == 0 and layer.feed_forward == 0,
+        }[arch.layers]
+        feeds = layer.feed_forward > 0 if one_of_three else arch.layers is not Layers.MIXER
+        attends = arch.layers is Layers.BESIDE or not (mixes or (one_of_three and feeds))
+        if attends:
+            _check_heads(arch, layer)
+        else:
+            layer = replace(layer, heads=0, kv_heads=0, indexer=None)
+        made.append(
+            replace(
+                layer,
+                attends=attends,
+                mixer=arch.mixer(keys, i) if arch.mixer and mixes else None,
+                inlet=arch.inlet(keys, i) if arch.inlet else None,
+                feeds=feeds,
+            )
+        )
+    return tuple(made)
+
+
+def _listed(keys: Keys, arch: Arch, count: int) -> list[int]:
+    if f"{keys.prefix}.attention.recurrent_layers" in keys.metadata:
+        return keys.per_layer("attention.recurrent_layers", count, None, 1)
+    period = keys.integer("full_attention_interval", 1, 1 << 20, arch.attention_period)
+    return [int(layer % period != period - 1) for layer in range(count)]
+
+
+def _check_heads(arch: Arch, layer: LayerSpec) -> None:
+    if layer.heads < 1 or layer.kv_heads < 1 or layer.heads % layer.kv_heads:
+        name = f"{arch.name}.attention.head_count_kv"
+        wanted = f"a divisor of head_count, which is {layer.heads}"
+        raise MetadataError(name, None, str(layer.kv_heads), wanted)
+
+
+def _epsilon(keys: Keys, arch: Arch) -> float:
+    key = f"attention.layer_norm{'_rms' * (arch.norm is Norm.RMS)}_epsilon"
+    epsilon = keys.number(key, dict(arch.reads).get(key))
+    if not 0 <= epsilon <= 1:
+        keys.note(MetadataError(f"{keys.prefix}.{key}", None, str(epsilon), "a number from 0 to 1"))
+    return epsilon
+
+
+def _scale(keys: Keys, arch: Arch, layer: LayerSpec, given: dict[str, float]) -> float:
+    width = max(1, keys.integer("embedding_length", 1, 1 << 20) // max(1, layer.heads))
+    natural = {
+        AttentionScale.ROOT: 1 / layer.key_dim**0.5,
+        AttentionScale.LINEAR: 1 / layer.key_dim,
+        AttentionScale.ROOT_WIDTH: 1 / width**0.5,
+    }[arch.attention_scale]
+    return given.get("attention.scale", 0.0) or given.get("attention.output_scale", 0.0) or natural
+
+
+def _residual_scale(arch: Arch, given: dict[str, float], layers: int) -> float:
+    return given.get("residual_scale", 0.0) or arch.depth_scale / layers**0.5
+
+
+def _turns(
+    keys: Keys, arch: Arch, layer: int, windows: list[int], dense: int
+) -> bool:
+    """Whether a layer turns queries and keys."""
+    local, any_local, listed = bool(windows[layer]), any(windows), [1] * len(windows)
+    if arch.rope_layers is RopeLayers.LISTED:
+        listed = keys.per_layer("attention.rope_pattern", len(windows), 1, 1)
+    if arch.rope is Rope.NONE:
+        return False
+    return {
+        RopeLayers.ALL: True,
+        RopeLayers.LOCAL: local,
+        RopeLayers.LOCAL_AND_DENSE: local or layer < dense,
+        RopeLayers.LISTED: bool(listed[layer]),
+        RopeLayers.SKIP_FOURTH: layer % 4 != 3,
+        RopeLayers.SKIP_FIRST: not any_local or layer % 4 != 0,
+    }[arch.rope_layers]

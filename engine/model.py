@@ -18,13 +18,15 @@ from numpy.typing import NDArray
 from ..formats.errors import GGUFError, TokenizerError
 from ..formats.gguf import GGUFFile, open_gguf
 from ..formats.metadata import Metadata
-from .archs import ARCHS
+from .archs import find_arch
 from .cache import PagePool, Sequence, layer_regions
-from .errors import ModelLoadError
+from .errors import LMStudioValueError, ModelLoadError
 from .hparams import read_hparams
 from .load_config import LoadConfig
+from .state import StatePool, States
 
-F32, I64 = NDArray[np.float32], NDArray[np.int64]
+F32 = NDArray[np.float32]
+I64 = NDArray[np.int64]
 KEEP_TAPES = 24
 
 
@@ -35,16 +37,15 @@ class Model:
         self.file, self.config = file, config
         self.metadata: Metadata = file.metadata
         self.architecture = self.metadata.string("general.architecture")
-        arch = ARCHS.get(self.architecture)
-        if arch is None:
-            known = ", ".join(sorted(ARCHS))
-            raise GGUFError("general.architecture", None, self.architecture, f"one of {known}")
-        self.arch = arch
+        self.arch = arch = find_arch(self.architecture, self.metadata, file.tensors)
         embedding = file.tensors.get("token_embd.weight")
         self.n_vocab = embedding.shape[0] if embedding is not None and embedding.shape else 0
         self.hparams = read_hparams(self.metadata, arch, self.n_vocab)
         self.n_ctx_train = self.hparams.context_length
         self.context_length = config.context_for(self.n_ctx_train)
+        if arch.learned_positions and self.context_length > self.n_ctx_train:
+            most = f"at most {self.n_ctx_train}, as many positions as the file has"
+            raise GGUFError("context_length", None, str(self.context_length), most)
         self._load()
 
     @classmethod
@@ -68,14 +69,28 @@ class Model:
         self._ops: Any = TwinOps() if compute == "float64" else TapeOps(compute == "int8", threads)
         self._weights = load_weights(self.file, self.arch, self.hparams, self._ops)
         self.notes = self.file.notes + self._weights.notes
-        self._regions = layer_regions(self.hparams, self.config.cache_types())
-        self._pages = PagePool(self._regions[-1].end)
-        self.max_rows = self.config.eval_batch_size
+        self._regions = layer_regions(self.hparams, self.config.cache_types(), self.arch.causal)
+        self._pages = PagePool(max(region.end for region in self._regions))
+        # What sees all of its sequence is computed in one step.
+        whole = 0 if self.arch.causal else self.context_length
+        self.max_rows = max(self.config.eval_batch_size, whole)
         self._memory = StepMemory(
-            self.arch, self.hparams, self.max_rows, self.context_length, self._ops.number
+            self.arch,
+            self.hparams,
+            self.max_rows,
+            self.context_length,
+            self._ops.number,
+            self._weights.rope_factors(),
         )
-        self._tapes: OrderedDict[tuple[int, int], tuple[Any, Any]] = OrderedDict()
+        states = self._memory.layout.bytes
+        self._states = StatePool(states) if states else None
+        self._tapes: OrderedDict[tuple[int, int, bool], tuple[Any, Any]] = OrderedDict()
         self._team = team
+
+    @property
+    def classifier(self) -> Any:
+        """The tensors of a reranker's head: `cls`, `cls_norm`, `cls_output` and biases, None where absent."""
+        return self._weights.top
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -99,48 +114,67 @@ class Model:
         return ChatTemplate(source, bos=texts[0], eos=texts[1])
 
     def session(self, context_length: int | None = None) -> Any:
-        """A new session: one sequence with its own cache, up to the model's context length."""
+        """A new session: one sequence with its own cache, up to the model's context length.
+
+        Raises LMStudioValueError for a model without logits.
+        """
+        if self.arch.embeds:
+            raise LMStudioValueError(
+                f"{self.file.path.name} is an embedding model: it has no logits, use embed"
+            )
         from .session import Session
 
         return Session(self, context_length)
 
     def sequence(self, capacity: int) -> Sequence:
         """An empty cache for up to `capacity` positions."""
-        return Sequence(self._pages, capacity)
+        return Sequence(self._pages, capacity, States(self._states) if self._states else None)
 
     def step(self, pieces: list[tuple[Sequence, list[int]]], outputs: I64) -> F32 | None:
         """Run rows of any sequences (at most `max_rows`); logits of rows `outputs`, [n, vocabulary].
 
         Each sequence must be named once; its tokens follow what it holds. On an error nothing counts.
         """
+        logits: F32 | None = self._step(pieces, outputs, True)
+        return None if logits is None else logits.astype(np.float32, copy=False)
+
+    def hidden(self, pieces: list[tuple[Sequence, list[int]]]) -> NDArray[Any]:
+        """Run rows likewise; all of them as they are before the logits, [rows, embedding]."""
+        return np.asarray(self._step(pieces, np.empty(0, np.int64), False))
+
+    def _step(
+        self, pieces: list[tuple[Sequence, list[int]]], outputs: I64, logits: bool
+    ) -> NDArray[Any] | None:
         with self._team().lock:
             for sequence, ids in pieces:
                 sequence.append(len(ids))
             step = self._memory.fill(pieces, outputs)
-            logits = self._run(step)
+            found = self._run(step, logits)
             for sequence, ids in pieces:
                 sequence.commit(len(ids))
-            return logits
+            return found
 
-    def _run(self, step: Any) -> F32 | None:
+    def _run(self, step: Any, logits: bool) -> NDArray[Any] | None:
         if self.config.compute == "float64":
-            logits = self._forward(step)
-            return None if logits is None else logits.astype(np.float32)
-        key = (len(step.tokens), len(step.outputs))
+            rows: NDArray[Any] | None = self._forward(step, logits)
+            return rows
+        key = (len(step.tokens), len(step.outputs), logits)
         if key not in self._tapes:
             tape = self._ops.record()
-            self._tapes[key] = tape, self._forward(step)
+            self._tapes[key] = tape, self._forward(step, logits)
             if len(self._tapes) > KEEP_TAPES:
                 self._tapes.popitem(last=False)
         self._tapes.move_to_end(key)
-        tape, logits = self._tapes[key]
+        tape, found = self._tapes[key]
         self._ops.run(tape)
-        return None if logits is None else np.array(logits)
+        return None if found is None else np.array(found)
 
-    def _forward(self, step: Any) -> Any:
+    def _forward(self, step: Any, logits: bool) -> Any:
         from .forward import forward
 
-        return forward(self.arch, self.hparams, self._weights, self._regions, step, self._ops)
+        return forward(
+            self.arch, self.hparams, self._weights, self._regions, step, self._ops, logits
+        )
 
     def close(self) -> None:
         """Let go of weights and file."""

@@ -68,6 +68,8 @@ class Session:
         tokens = self._checked(ids)
         if not tokens:
             return self._nothing(logits)
+        if not self._model.arch.causal:
+            return self._feed_whole(tokens, logits)
         rows: list[F32] = []
         size = self._piece_size(logits)
         for start in range(0, len(tokens), size):
@@ -82,13 +84,30 @@ class Session:
             return None
         return rows[-1][0] if logits == "last" else np.concatenate(rows)
 
+    def _feed_whole(self, tokens: list[int], logits: Logits) -> F32 | None:
+        """What is not causal is computed anew from the first token on."""
+        start, held = self.position, self._tokens + tokens
+        if logits == "none":
+            self._tokens = held
+            return None
+        outputs = np.arange(start if logits == "all" else len(held) - 1, len(held))
+        self._sequence.truncate(0)
+        got = self._model.step([(self._sequence, held)], outputs)
+        self._tokens = held
+        return got if got is None or logits == "all" else got[0]
+
     def rewind(self, position: int) -> None:
-        """Forget all tokens from `position` on."""
+        """Forget all tokens from `position` on.
+
+        A recurrent model goes back to the nearest state it kept and feeds what comes after again.
+        """
         self._check_open()
         if not 0 <= _whole("position", position) <= self.position:
             raise LMStudioValueError(f"position: found {position}, expected 0 to {self.position}")
-        self._sequence.truncate(position)
-        del self._tokens[position:]
+        start = self._sequence.truncate(position)
+        again = self._tokens[start:position]
+        del self._tokens[start:]
+        self.feed(again, logits="none")
 
     def fork(self) -> Session:
         """A session that holds the same tokens; cache pages are shared until one of the two writes."""

@@ -1,7 +1,7 @@
 """One step's rows as arrays: token, position, sequence, keys in sight, rotary angles.
 
-The arrays are views of memory that stays where it is, so that a recorded tape finds the next step's rows at
-the same addresses.
+The arrays are views of memory that stays where it is, so that a recorded tape finds the next
+step's rows at the same addresses.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..kernels.ops import Angles
-from ..kernels.rope import RopeTable
 from ..kernels.spans import Spans
-from .arch import Arch, Rope
+from .arch import Arch, Rope, Window
 from .cache import Sequence
-from .hparams import HParams, RopeSpec
+from .hparams import HParams
+from .rope_spec import rope_table
+from .state import StateLayout
 
 I64 = NDArray[np.int64]
+F64 = NDArray[np.float64]
 Piece = tuple[Sequence, list[int]]
 
 
@@ -26,6 +28,8 @@ class Step:
     def __init__(self, memory: StepMemory, rows: int, outputs: int) -> None:
         self.tokens, self.positions = memory.tokens[:rows], memory.positions[:rows]
         self.outputs = memory.outputs[:outputs]
+        self.state_rows = memory.state_rows[:rows]
+        self.states = memory.layout.over(self.state_rows)
         self.tables: list[I64] = []
         self.spans = {
             window: Spans(spans[:rows], self.tables, memory.longest)
@@ -41,23 +45,41 @@ class StepMemory:
     """Room for `max_rows` rows, and what fills it."""
 
     def __init__(
-        self, arch: Arch, hparams: HParams, max_rows: int, longest: int, number: DTypeLike
+        self,
+        arch: Arch,
+        hparams: HParams,
+        max_rows: int,
+        longest: int,
+        number: DTypeLike,
+        factors: dict[str, F64] | None = None,
     ) -> None:
+        """`factors` are the file's tables of rotary factors, by name."""
+        self.arch = arch
         self.longest, self.halves = longest, arch.rope is Rope.HALVES
         self.tokens = np.zeros(max_rows, np.int64)
         self.positions = np.zeros(max_rows, np.int64)
         self.outputs = np.zeros(max_rows, np.int64)
+        self.state_rows = np.zeros((max_rows, 2), np.int64)
+        self.layout = StateLayout(hparams, number)
         windows = {layer.window for layer in hparams.layers}
         self.spans = {window: np.zeros((max_rows, 3), np.int64) for window in windows}
-        specs: set[RopeSpec] = {layer.rope for layer in hparams.layers}
-        self._tables = {s: RopeTable(s.base, s.dim, s.divide, number) for s in specs}
+        specs = {layer.rope for layer in hparams.layers if layer.rope}
+        self._tables = {s: rope_table(s, factors or {}, longest, number) for s in specs}
         self.angles = {
             s: (np.zeros((max_rows, s.dim // 2), number), np.zeros((max_rows, s.dim // 2), number))
             for s in specs
         }
 
+    def _first(self, positions: I64, window: int) -> I64:
+        """The first key that each position sees."""
+        if not window:
+            return np.zeros_like(positions)
+        if self.arch.window is Window.CHUNKED:
+            return positions // window * window
+        return np.maximum(0, positions - window + 1)
+
     def fill(self, pieces: list[Piece], outputs: I64) -> Step:
-        """Write the rows of all pieces, in order; `outputs` are the rows whose logits are wanted."""
+        """Write the rows of all pieces, in order; `outputs` are rows whose logits are wanted."""
         rows = sum(len(ids) for _, ids in pieces)
         step = Step(self, rows, len(outputs))
         step.outputs[:] = outputs
@@ -68,8 +90,12 @@ class StepMemory:
             self.tokens[part], self.positions[part] = ids, positions
             for window, spans in self.spans.items():
                 spans[part, 0] = sequence.table.ctypes.data
-                spans[part, 1] = np.maximum(0, positions - window + 1) if window else 0
-                spans[part, 2] = positions
+                spans[part, 1] = self._first(positions, window)
+                spans[part, 2] = positions if self.arch.causal else positions[-1:]
+            if sequence.states is not None:
+                source, target = sequence.states.begin()
+                self.state_rows[part] = target
+                self.state_rows[start, 0] = source
             step.tables += [sequence.table] * len(ids)
             start += len(ids)
         for spec, (cos, sin) in self.angles.items():

@@ -1,99 +1,85 @@
 """The tensors of a model by their GGUF names: one table says which there are and of what shape.
 
-`blk.0.attn_q.weight` becomes `weights.blk[0].attn_q`, its bias `attn_q_bias`; a tensor that is optional and
-absent is None. What is missing or of another shape is reported all at once.
+`blk.0.attn_q.weight` becomes `weights.blk[0].attn_q`, its bias `attn_q_bias`; a tensor that is
+optional and absent is None. What is missing or of another shape is reported all at once.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
+
+import numpy as np
 
 from ..formats.errors import GGUFError
 from ..formats.gguf import GGUFFile, TensorInfo
 from ..kernels.ops import Ops
-from .arch import Arch, Placement, QKNorm
+from .arch import Arch
 from .hparams import HParams, LayerSpec
+from .tables import Shape, ShapeOf, Turns, Wanted, layer_table, top_table
 
-Shape = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """A tensor that a spec names: its shape (slowest first), and whether it may be absent."""
-
-    name: str
-    shape: Shape
-    optional: bool = False
+__all__ = ["Wanted", "Weights", "load_weights", "model_table"]
 
 
 @dataclass
 class Weights:
-    """Loaded tensors; `blk` has one namespace per layer. `notes` lists what the file has and nobody reads."""
+    """Loaded tensors; `blk` has one namespace per layer, `top` is the rest.
+
+    `notes` lists what the file has and nobody reads.
+    """
 
     token_embd: TensorInfo
-    output: Any
-    output_norm: Any
+    top: SimpleNamespace
     blk: list[SimpleNamespace]
     notes: list[str] = field(default_factory=list)
 
+    def rope_factors(self) -> dict[str, Any]:
+        """The file's tables of rotary factors, by name. Raises GGUFError if one has a zero."""
+        names = ("rope_freqs", "rope_factors_long", "rope_factors_short")
+        found = {name: getattr(self.top, name, None) for name in names}
+        factors = {name: np.asarray(x, np.float64) for name, x in found.items() if x is not None}
+        for name, numbers in factors.items():
+            if not (np.isfinite(numbers) & (numbers != 0)).all():
+                raise GGUFError(name, None, "zero or no number", "numbers to divide by")
+        return factors
 
-def layer_table(arch: Arch, hparams: HParams, layer: LayerSpec) -> list[Wanted]:
-    """The tensors of one layer, without `blk.N.`."""
-    dim, ff = hparams.embedding, layer.feed_forward
-    q, k = layer.heads * layer.key_dim, layer.kv_heads * layer.key_dim
-    v, out = layer.kv_heads * layer.value_dim, layer.heads * layer.value_dim
-    table = [
-        Wanted("attn_norm.weight", (dim,)),
-        Wanted("ffn_norm.weight", (dim,)),
-        *_linear("attn_q", q, dim),
-        *_linear("attn_k", k, dim),
-        *_linear("attn_v", v, dim),
-        *_linear("attn_output", dim, out),
-        *_linear("ffn_gate", ff, dim),
-        *_linear("ffn_up", ff, dim),
-        *_linear("ffn_down", dim, ff),
-    ]
-    if arch.qk_norm is QKNorm.PER_HEAD:
-        table += [Wanted(f"attn_{x}_norm.weight", (layer.key_dim,)) for x in "qk"]
-    if arch.placement is Placement.SANDWICH:
-        table += [Wanted(f"post_{x}_norm.weight", (dim,)) for x in ("attention", "ffw")]
+
+def model_table(file: GGUFFile, arch: Arch, hparams: HParams) -> list[Wanted]:
+    """Every tensor of the model, in the file's full names."""
+    table = top_table(arch, hparams)
+    for i, layer in _blocks(hparams).items():
+        here = layer_table(arch, hparams, layer, _shapes(file, i))
+        table += [replace(w, name=f"blk.{i}.{w.name}") for w in here]
     return table
 
 
-def _linear(name: str, rows: int, columns: int) -> list[Wanted]:
-    return [Wanted(f"{name}.weight", (rows, columns)), Wanted(f"{name}.bias", (rows,), True)]
+def _blocks(hparams: HParams) -> dict[int, LayerSpec]:
+    """The file's blocks, each once: some models run them several times."""
+    return dict(zip(hparams.flow.order, hparams.layers, strict=True))
 
 
-def model_table(arch: Arch, hparams: HParams) -> list[Wanted]:
-    """Every tensor of the model, in full names."""
-    dim, vocabulary = hparams.embedding, hparams.vocabulary
-    table = [
-        Wanted("token_embd.weight", (vocabulary, dim)),
-        Wanted("output_norm.weight", (dim,)),
-        Wanted("output.weight", (vocabulary, dim), True),
-    ]
-    for i, layer in enumerate(hparams.layers):
-        table += [
-            Wanted(f"blk.{i}.{w.name}", w.shape, w.optional)
-            for w in layer_table(arch, hparams, layer)
-        ]
-    return table
+def _shapes(file: GGUFFile, layer: int) -> ShapeOf:
+    def shape_of(name: str) -> Shape | None:
+        found = find(file, f"blk.{layer}.{name}")
+        return None if found is None else found.shape
+
+    return shape_of
 
 
 def check_tensors(file: GGUFFile, table: list[Wanted]) -> list[str]:
     """Raise one GGUFError for all that is missing or misshaped; return notes on what is unused."""
     wrong = []
     for want in table:
-        found = file.tensors.get(want.name)
+        found = find(file, want.name)
         if found is None and not want.optional:
             wrong.append(f"{want.name} is missing")
-        elif found is not None and found.shape != want.shape:
+        elif found is not None and not _fits(found.shape, want):
             wrong.append(f"{want.name} has shape {found.shape}, expected {want.shape}")
     if wrong:
         raise GGUFError("tensors", None, "; ".join(wrong), "those of the architecture")
-    unused = sorted(set(file.tensors) - {want.name for want in table})
+    named = {want.name for want in table}
+    unused = sorted(n for n in file.tensors if n not in named and f"{n}.weight" not in named)
     return (
         [f"unused tensors: {', '.join(unused[:8])}{' ...' * (len(unused) > 8)}"] if unused else []
     )
@@ -101,23 +87,66 @@ def check_tensors(file: GGUFFile, table: list[Wanted]) -> list[str]:
 
 def load_weights(file: GGUFFile, arch: Arch, hparams: HParams, ops: Ops) -> Weights:
     """Check all tensors, then load them in the form `ops` computes with."""
-    notes = check_tensors(file, model_table(arch, hparams))
-    get = file.tensors.__getitem__
-    blk = []
-    for i, layer in enumerate(hparams.layers):
-        names = [want.name for want in layer_table(arch, hparams, layer)]
-        loaded = {_attribute(n): _load(file.tensors.get(f"blk.{i}.{n}"), ops) for n in names}
-        blk.append(SimpleNamespace(**loaded))
-    embedding = get("token_embd.weight")
-    output = ops.matrix(file.tensors.get("output.weight", embedding))
-    return Weights(embedding, output, ops.vector(get("output_norm.weight")), blk, notes)
+    notes = check_tensors(file, model_table(file, arch, hparams))
+    embedding = file.tensors["token_embd.weight"]
+    loaded = {}
+    for i, layer in _blocks(hparams).items():
+        table = layer_table(arch, hparams, layer, _shapes(file, i))
+        loaded[i] = _namespace(file, f"blk.{i}.", table, ops)
+    blk = [loaded[i] for i in hparams.flow.order]
+    wanted = [w for w in top_table(arch, hparams) if w.name != "token_embd.weight"]
+    top = _namespace(file, "", wanted, ops)
+    if not arch.embeds and top.output is None:
+        top.output = ops.matrix(embedding)
+    return Weights(embedding, top, blk, notes)
+
+
+def _namespace(file: GGUFFile, prefix: str, table: list[Wanted], ops: Ops) -> SimpleNamespace:
+    loaded = {
+        _attribute(w.alias or w.name): _load(find(file, prefix + w.name), w, ops) for w in table
+    }
+    return SimpleNamespace(**loaded)
 
 
 def _attribute(name: str) -> str:
     return name.removesuffix(".weight").replace(".", "_")
 
 
-def _load(tensor: TensorInfo | None, ops: Ops) -> Any:
+def _in_turn(tensor: TensorInfo, turns: Turns) -> TensorInfo:
+    """A tensor whose rows lie as [groups, parts, ...], with one part, or with parts first."""
+    count = tensor.shape[0]
+    rows = tensor.data.reshape(turns.groups, turns.parts, count // turns.groups // turns.parts, -1)
+    rows = rows.swapaxes(0, 1) if turns.part is None else rows[:, turns.part]
+    kept = count if turns.part is None else count // turns.parts
+    return replace(tensor, data=rows.reshape(-1), shape=(kept, *tensor.shape[1:]))
+
+
+def _fits(found: Shape, want: Wanted) -> bool:
+    if want.raw:
+        return found[:1] >= want.shape[:1] and found[1:] == want.shape[1:]
+    return _lean(found) == _lean(want.shape)
+
+
+def _lean(shape: Shape) -> Shape:
+    """A shape without ones in front: files may leave them out."""
+    while shape and shape[0] == 1:
+        shape = shape[1:]
+    return shape
+
+
+def find(file: GGUFFile, name: str) -> TensorInfo | None:
+    """A tensor by its name; some files leave `.weight` out."""
+    return file.tensors.get(name, file.tensors.get(name.removesuffix(".weight")))
+
+
+def _load(tensor: TensorInfo | None, want: Wanted, ops: Ops) -> Any:
     if tensor is None:
         return None
-    return ops.vector(tensor) if len(tensor.shape) == 1 else ops.matrix(tensor)
+    if want.raw:
+        return tensor
+    tensor = replace(tensor, shape=want.shape)
+    if want.turns:
+        tensor = _in_turn(tensor, want.turns)
+    if want.turned:
+        return np.ascontiguousarray(ops.vector(tensor).T)
+    return ops.vector(tensor) if want.plain or len(tensor.shape) == 1 else ops.matrix(tensor)

@@ -1,14 +1,15 @@
 """Attention: out = softmax(scale q K^T + bias) V over a cache of pages, each head group by itself.
 
-The keys of a page are one segment: scores, their maximum m, p = exp(score - m), the sum l of p and
-p V are computed within it; segments are merged in the order of positions,
+Positions are cut in segments of 256, aligned at 0: scores, their maximum m, p = exp(score - m), the
+sum l of p and p V are computed within one; segments are merged in the order of positions,
 
     m' = max(m, ms),   l' = l exp(m - m') + ls exp(ms - m'),   acc' alike        (Milakov and
     Gimelshein, 2018)
 
 so a row's result depends on its own keys alone. Rows x heads that share keys are served up to 8 at
-a time. Few rows: segments are spread over threads and merged afterwards; many rows: one thread
-merges as it goes. Both do the same arithmetic in the same order.
+a time, a tile. Few rows: segments are spread over threads, keys and values go from the cache to
+registers, and states are merged afterwards. Many rows: one thread widens a page once for several
+tiles and merges as it goes. Both do the same arithmetic in the same order.
 """
 
 from __future__ import annotations
@@ -20,16 +21,37 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .attention_segment import HEADER, finish, gather_pairs, make_segment, merge, scratch_bytes
+from ._jit import inline
+from .attention_segment import (
+    HEADER,
+    LANES,
+    LIMITS,
+    MINUS_INFINITY,
+    RANGE,
+    ROW,
+    SEGMENT,
+    clear_sums,
+    count_pairs,
+    finish,
+    gather,
+    make_scores,
+    make_sums,
+    merge,
+    ranges_bytes,
+    soften,
+    state_bytes,
+)
 from .kv_pages import PAGE, STORED, Region, emit_store, keys_of, values_of
+from .kv_types import KV_TYPES, widen_keys, widen_values
 from .pool import Pool
-from .simd import load_f32, load_f32x16, load_i64, store_f32, store_f32x16
+from .simd import load_f32, load_i64, splat, store_f32x16
 from .spans import Spans
 from .tape import Kernel, Tape, kernel
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 FEW_ROWS = 8
+RUN = 8  # tiles that a widened page serves
 
 
 @dataclass(frozen=True)
@@ -77,62 +99,132 @@ def attention_ref(
 # --- kernels --------------------------------------------------------------------------------------
 
 
+def _passes(types: tuple[str, str], pairs: int, widen: bool) -> Any:
+    """The three passes over one segment, for a run of tiles that share a page table.
+
+    `widen`: keys and values of a page are first turned to float32 in a panel.
+    """
+    key, value = (KV_TYPES[name] for name in types)
+    wide_key, wide_value = widen and key.name != "f32", widen and value.name != "f32"
+    plain = KV_TYPES["f32"]
+    scores = make_scores(plain if wide_key else key, pairs, not widen)
+    sums = make_sums(plain if wide_value else value, pairs, not widen)
+    range_size = ranges_bytes(pairs)
+    put_keys, put_values = widen_keys(key), widen_values(value)
+    key_step, key_bytes = key.step, key.step_bytes
+    value_step, value_bytes = value.step, value.step_bytes
+
+    @inline
+    def passes(
+        start, low, high, table, key_at, value_at, dim, padded, tiles, query, ranges, caps,
+        panel, work, states, state_size,
+    ):  # fmt: skip
+        first, last = max(low, start) // PAGE, min(high, start + SEGMENT - 1) // PAGE
+        stride = (dim + LANES - 1) // LANES * LANES * 4
+        scale, cap = load_f32(caps), load_f32(caps + 4)
+        for page in range(first, last + 1):
+            keys = load_i64(table + 8 * page) + key_at
+            after = load_i64(table + 8 * min(page + 1, last)) + key_at
+            if page == last:
+                after = load_i64(table + 8 * first) + value_at
+            ahead = after - keys
+            if wide_key:
+                begin = max(low - page * PAGE, 0) // 32 * 32
+                end = (min(high - page * PAGE, PAGE - 1) // 32 + 1) * 32
+                row = dim // key_step * key_bytes
+                put_keys(keys + begin * row, (end - begin) * dim // 32, panel + 4 * begin * dim)
+                keys, ahead = panel, 0
+            for tile in range(tiles):
+                at = work + ROW * pairs * tile + 4 * (page * PAGE - start)
+                limits = ranges + range_size * tile + RANGE * pairs
+                scores(
+                    query + stride * pairs * tile, stride, keys, dim, limits, page * PAGE, at, scale,
+                    ahead,
+                )  # fmt: skip
+        for tile in range(tiles):
+            state = states + state_size * tile
+            for i in range(pairs):
+                seen = ranges + range_size * tile + RANGE * i
+                soften(work + ROW * (pairs * tile + i), start, seen, cap, state, i)
+            clear_sums(state, pairs, padded)
+        for page in range(first, last + 1):
+            values = load_i64(table + 8 * page) + value_at
+            ahead = load_i64(table + 8 * min(page + 1, last)) + value_at - values
+            if wide_value:
+                begin = max(low - page * PAGE, 0) // 16 * 16
+                end = (min(high - page * PAGE, PAGE - 1) // 16 + 1) * 16
+                row = padded // value_step * value_bytes
+                put_values(values + begin * row, (end - begin) * padded // 32, panel + 4 * begin * padded)
+                values, ahead = panel, 0
+            for tile in range(tiles):
+                p = work + ROW * pairs * tile + 4 * (page * PAGE - start)
+                seen = ranges + range_size * tile
+                sums(p, values, padded, seen, page * PAGE, states + state_size * tile, ahead)
+
+    return passes
+
+
+@inline
+def bounds(ranges, pairs, tiles):
+    """The first and the last position that any query of a run of tiles sees."""
+    size = RANGE * pairs + LIMITS
+    low, high = load_i64(ranges + RANGE * pairs), load_i64(ranges + RANGE * pairs + 8)
+    for tile in range(1, tiles):
+        limits = ranges + size * tile + RANGE * pairs
+        low, high = min(low, load_i64(limits)), max(high, load_i64(limits + 8))
+    return low, high - 1
+
+
 @functools.cache
 def attend_many(key_type: str, value_type: str) -> Kernel:
-    """Rows in tiles of 8 pairs, each tile's segments merged in order by one thread."""
-    segment, pairs = make_segment(key_type, value_type, 8), 8
+    """Rows in runs of tiles of 8 pairs, each run's segments merged in order by one thread."""
+    passes, pairs = _passes((key_type, value_type), 8, widen=True), 8
+    range_size = ranges_bytes(pairs)
 
     def body(
         part, parts, thread, q, spans, out, rows, q_stride, heads, kv_heads, key_dim, value_dim,
         key_offset, value_offset, key_head, value_head, caps, sinks, slopes,
-        scratch, scratch_stride,
+        query, ranges, panel, work, states, scratch, most,
     ):  # fmt: skip
         group, padded = heads // kv_heads, (value_dim + 15) // 16 * 16
-        query = scratch + thread * scratch_stride
-        work = query + 4 * pairs * key_dim
-        stride = 4 * (HEADER + padded)
-        states, merged = work + 4 * PAGE * pairs, work + 4 * PAGE * pairs + pairs * stride
-        ranges = merged + pairs * stride
-        blocks = (rows * group + 31) // 32
-        for job in range(
-            kv_heads * blocks * part // parts, kv_heads * blocks * (part + 1) // parts
-        ):
-            kv, index = job % kv_heads, job // kv_heads * 32
-            end = min(index + 32, rows * group)
+        size, run = 4 * (HEADER + pairs * padded), pairs * most
+        stride = (key_dim + LANES - 1) // LANES * LANES * 4
+        base = scratch * thread
+        query, ranges, panel, work, states = (
+            query + base, ranges + base, panel + base, work + base, states + base,
+        )  # fmt: skip
+        merged = states + size * most
+        blocks = (rows * group + run - 1) // run
+        jobs = kv_heads * blocks
+        for job in range(jobs * part // parts, jobs * (part + 1) // parts):
+            kv, block = job % kv_heads, blocks - 1 - job // kv_heads
+            index, end = block * run, min(block * run + run, rows * group)
             while index < end:
-                taken = gather_pairs(
-                    pairs, index, end, group, kv, q, q_stride, key_dim, spans, slopes, query, ranges
-                )
-                low, high = load_i64(ranges), load_i64(ranges + 8)
-                for i in range(pairs):
-                    store_f32(merged + stride * i + 4, np.float32(0))
-                    low = min(low, load_i64(ranges + 24 * i))
-                    high = max(high, load_i64(ranges + 24 * i + 8))
+                taken = count_pairs(index, end, run, group, spans)
+                tiles = (taken + pairs - 1) // pairs
+                for tile in range(tiles):
+                    gather(
+                        index + pairs * tile, taken - pairs * tile, pairs, group, kv, q, q_stride,
+                        key_dim, spans, slopes, query + pairs * tile * stride, ranges + range_size * tile,
+                    )  # fmt: skip
+                low, high = bounds(ranges, pairs, tiles)
                 table = load_i64(spans + 24 * (index // group))
-                for page in range(low // PAGE, high // PAGE + 1):
-                    address = load_i64(table + 8 * page)
-                    keys = address + key_offset + kv * key_head
-                    values = address + value_offset + kv * value_head
-                    segment(
-                        query,
-                        keys,
-                        values,
-                        key_dim,
-                        padded,
-                        page * PAGE,
-                        ranges,
-                        caps,
-                        work,
-                        states,
-                        stride,
-                    )
-                    for i in range(taken):
-                        merge(merged + stride * i, states + stride * i, padded)
+                key_at, value_at = key_offset + kv * key_head, value_offset + kv * value_head
+                for tile in range(tiles):
+                    store_f32x16(merged + size * tile, splat(MINUS_INFINITY))
+                    store_f32x16(merged + size * tile + 64, splat(0.0))
+                for segment in range(low // SEGMENT, high // SEGMENT + 1):
+                    passes(
+                        segment * SEGMENT, low, high, table, key_at, value_at, key_dim, padded,
+                        tiles, query, ranges, caps, panel, work, states, size,
+                    )  # fmt: skip
+                    for tile in range(tiles):
+                        merge(merged + size * tile, states + size * tile, pairs, padded)
                 for i in range(taken):
                     row, head = (index + i) // group, kv * group + (index + i) % group
                     sink = load_f32(sinks + 4 * head) if sinks else np.float32(0)
                     to = out + 4 * (row * heads + head) * value_dim
-                    finish(merged + stride * i, to, value_dim, sink, sinks != 0)
+                    finish(merged + size * (i // pairs), i % pairs, padded, to, value_dim, sink, sinks != 0)
                 index += taken
 
     return Kernel(f"attend_many_{key_type}_{value_type}", body)
@@ -140,77 +232,78 @@ def attend_many(key_type: str, value_type: str) -> Kernel:
 
 @functools.cache
 def attend_few(key_type: str, value_type: str, pairs: int) -> Kernel:
-    """Rows one at a time, segments spread over `splits`; states [row, head, segment] are merged
+    """Tiles of any rows, segments spread over `splits`; states [kv head, tile, segment] are merged
     later.
     """
-    segment = make_segment(key_type, value_type, pairs)
+    passes = _passes((key_type, value_type), pairs, widen=False)
 
     def body(
         part, parts, thread, q, spans, partial, rows, q_stride, heads, kv_heads, key_dim, value_dim,
         key_offset, value_offset, key_head, value_head, caps, slopes,
-        scratch, scratch_stride, splits, segments,
+        query, ranges, work, scratch, splits, segments, most,
     ):  # fmt: skip
         group, padded = heads // kv_heads, (value_dim + 15) // 16 * 16
-        query = scratch + thread * scratch_stride
-        work = query + 4 * pairs * key_dim
-        stride = 4 * (HEADER + padded)
-        states = work + 4 * PAGE * pairs
-        ranges = states + 2 * pairs * stride
-        jobs = rows * kv_heads * splits
+        size = 4 * (HEADER + pairs * padded)
+        base = scratch * thread
+        query, ranges, work = query + base, ranges + base, work + base
+        jobs = kv_heads * splits
         for job in range(jobs * part // parts, jobs * (part + 1) // parts):
-            split, kv, row = job % splits, job // splits % kv_heads, job // (splits * kv_heads)
-            index, end = row * group, (row + 1) * group
+            split, kv = job % splits, job // splits
+            key_at, value_at = key_offset + kv * key_head, value_offset + kv * value_head
+            index, end, slot = 0, rows * group, partial + kv * most * segments * size
             while index < end:
-                taken = gather_pairs(
-                    pairs, index, end, group, kv, q, q_stride, key_dim, spans, slopes, query, ranges
+                taken = count_pairs(index, end, pairs, group, spans)
+                gather(
+                    index, taken, pairs, group, kv, q, q_stride, key_dim, spans, slopes, query, ranges
                 )
-                table = load_i64(spans + 24 * row)
-                page = load_i64(ranges) // PAGE
-                page += (split - page) % splits
-                while page <= load_i64(ranges + 8) // PAGE:
-                    address = load_i64(table + 8 * page)
-                    keys = address + key_offset + kv * key_head
-                    values = address + value_offset + kv * value_head
-                    segment(
-                        query,
-                        keys,
-                        values,
-                        key_dim,
-                        padded,
-                        page * PAGE,
-                        ranges,
-                        caps,
-                        work,
-                        states,
-                        stride,
-                    )
-                    for i in range(taken):
-                        pair = row * heads + kv * group + (index + i) % group
-                        to = partial + (pair * segments + page) * stride
-                        for d in range(0, padded + HEADER, 16):
-                            store_f32x16(to + 4 * d, load_f32x16(states + stride * i + 4 * d))
-                    page += splits
+                low, high = bounds(ranges, pairs, 1)
+                table = load_i64(spans + 24 * (index // group))
+                segment = low // SEGMENT
+                segment += (split - segment) % splits
+                while segment <= high // SEGMENT:
+                    passes(
+                        segment * SEGMENT, low, high, table, key_at, value_at, key_dim, padded,
+                        1, query, ranges, caps, 0, work, slot + segment * size, size,
+                    )  # fmt: skip
+                    segment += splits
                 index += taken
+                slot += segments * size
 
     return Kernel(f"attend_few_{key_type}_{value_type}_{pairs}", body)
 
 
 @kernel("attend_merge")
-def attend_merge(part, parts, thread, partial, spans, out, rows, heads, value_dim, sinks, segments):
-    """Merge each pair's segments in order; the first one's memory is the state."""
-    padded = (value_dim + 15) // 16 * 16
-    stride = 4 * (HEADER + padded)
-    for pair in range(rows * heads * part // parts, rows * heads * (part + 1) // parts):
-        row, head = pair // heads, pair % heads
-        first, last = (
-            load_i64(spans + 24 * row + 8) // PAGE,
-            load_i64(spans + 24 * row + 16) // PAGE,
-        )
-        state = partial + (pair * segments + first) * stride
-        for page in range(first + 1, last + 1):
-            merge(state, partial + (pair * segments + page) * stride, padded)
-        sink = load_f32(sinks + 4 * head) if sinks else np.float32(0)
-        finish(state, out + 4 * pair * value_dim, value_dim, sink, sinks != 0)
+def attend_merge(
+    part, parts, thread, partial, spans, out, rows, heads, kv_heads, value_dim, sinks, segments, most,
+    pairs,
+):  # fmt: skip
+    """Merge each tile's segments in order; the first one's memory is the state."""
+    group, padded = heads // kv_heads, (value_dim + 15) // 16 * 16
+    size = 4 * (HEADER + pairs * padded)
+    jobs = kv_heads * most
+    for job in range(jobs * part // parts, jobs * (part + 1) // parts):
+        kv, wanted = job % kv_heads, job // kv_heads
+        index, end = 0, rows * group
+        tile = 0
+        while index < end:
+            taken = count_pairs(index, end, pairs, group, spans)
+            if tile == wanted:
+                first, last = index // group, (index + taken - 1) // group
+                low, high = load_i64(spans + 24 * first + 8), load_i64(spans + 24 * first + 16)
+                for row in range(first + 1, last + 1):
+                    low = min(low, load_i64(spans + 24 * row + 8))
+                    high = max(high, load_i64(spans + 24 * row + 16))
+                states = partial + (kv * most + tile) * segments * size
+                state = states + low // SEGMENT * size
+                for segment in range(low // SEGMENT + 1, high // SEGMENT + 1):
+                    merge(state, states + segment * size, pairs, padded)
+                for i in range(taken):
+                    row, head = (index + i) // group, kv * group + (index + i) % group
+                    sink = load_f32(sinks + 4 * head) if sinks else np.float32(0)
+                    to = out + 4 * (row * heads + head) * value_dim
+                    finish(state, i, padded, to, value_dim, sink, sinks != 0)
+            tile += 1
+            index += taken
 
 
 def emit_attention(
@@ -230,42 +323,69 @@ def emit_attention(
     `sinks` and `slopes` are float32 [heads], or 0.
     """
     q, key, value = qkv
-    rows, padded = len(q), region.padded_value_dim
     emit_store(tape, key, value, positions, spans.rows, region)
-    out = pool.take((rows, shape.heads, region.value_dim))
+    out = pool.take((len(q), shape.heads, region.value_dim))
     caps = np.array([shape.scale, shape.soft_cap], np.float32)
     tape.keep((caps, sinks, slopes))
-    few = rows <= FEW_ROWS
-    pairs = (
-        next(n for n in (1, 2, 4, 8) if n >= min(shape.heads // region.kv_heads, 8)) if few else 8
-    )
-    scratch = pool.take((threads, scratch_bytes(pairs, region.key_dim, padded)), np.uint8)
     common = [
-        rows, q.strides[0], shape.heads, region.kv_heads, region.key_dim, region.value_dim,
+        len(q), q.strides[0], shape.heads, region.kv_heads, region.key_dim, region.value_dim,
         region.key_offset, region.value_offset, *region.head_bytes, caps,
     ]  # fmt: skip
-    if not few:
-        values = [q, spans.rows, out, *common, sinks, slopes, scratch, scratch.strides[0]]
-        kernel = attend_many(region.key_type, region.value_type)
-        tape.emit(kernel, 16 * threads, values, [q, STORED], [out, scratch])
-        return out.reshape(rows, -1)
-    segments = -(-spans.longest // PAGE)
-    partial = pool.take((rows, shape.heads, segments, HEADER + padded))
-    splits = max(1, min(segments, 4 * threads // (rows * region.kv_heads)))
+    emit = _emit_few if len(q) <= FEW_ROWS else _emit_many
+    emit(tape, pool, q, spans, out, common, (region, shape.heads, threads), sinks, slopes)
+    return out.reshape(len(q), -1)
+
+
+def _emit_many(
+    tape: Tape, pool: Pool, q: Any, spans: Spans, out: Any, common: list[Any], where: Any, sinks: Any, slopes: Any
+) -> None:
+    region, heads, threads = where
+    scratch, areas = _scratch(pool, threads, region, 8, RUN, widened=True)
+    pairs = len(q) * heads // region.kv_heads
+    jobs = -(-pairs // (8 * RUN)) * region.kv_heads
+    values = [q, spans.rows, out, *common, sinks, slopes, *areas, scratch.strides[0], RUN]
+    kernel = attend_many(region.key_type, region.value_type)
+    tape.emit(kernel, jobs, values, [q, STORED], [out, scratch])
+
+
+def _emit_few(
+    tape: Tape, pool: Pool, q: Any, spans: Spans, out: Any, common: list[Any], where: Any, sinks: Any, slopes: Any
+) -> None:
+    region, heads, threads = where
+    rows, group = len(q), heads // region.kv_heads
+    pairs = pairs_per_tile(rows * group)
+    scratch, areas = _scratch(pool, threads, region, pairs, 1, widened=False)
+    segments, most = -(-spans.longest // SEGMENT), rows * -(-group // pairs)
+    size = state_bytes(pairs, region.padded_value_dim)
+    partial = pool.take((region.kv_heads, most, segments, size), np.uint8)
+    splits = max(1, min(segments, -(-4 * threads // region.kv_heads)))
+    areas = [*areas[:2], areas[3]]
     values = [
-        q,
-        spans.rows,
-        partial,
-        *common,
-        slopes,
-        scratch,
-        scratch.strides[0],
-        splits,
-        segments,
-    ]
+        q, spans.rows, partial, *common, slopes, *areas, scratch.strides[0], splits, segments, most,
+    ]  # fmt: skip
     kernel = attend_few(region.key_type, region.value_type, pairs)
-    parts = rows * region.kv_heads * splits
-    tape.emit(kernel, parts, values, [q, STORED], [partial, scratch])
-    values = [partial, spans.rows, out, rows, shape.heads, region.value_dim, sinks, segments]
-    tape.emit(attend_merge, min(threads, rows * shape.heads), values, [partial], [out])
-    return out.reshape(rows, -1)
+    tape.emit(kernel, region.kv_heads * splits, values, [q, STORED], [partial, scratch])
+    values = [
+        partial, spans.rows, out, rows, heads, region.kv_heads, region.value_dim, sinks, segments, most, pairs,
+    ]  # fmt: skip
+    tape.emit(attend_merge, min(4 * threads, region.kv_heads * most), values, [partial], [out])
+
+
+def pairs_per_tile(count: int) -> int:
+    """Queries per tile, at most 8 and as equal as can be."""
+    return -(-count // -(-count // 8))
+
+
+def _scratch(pool: Pool, threads: int, region: Region, pairs: int, tiles: int, widened: bool) -> Any:
+    """One thread's scratch per row, and where in it lie queries, ranges, panel, scores and states."""
+    padded = region.padded_value_dim
+    sizes = [
+        4 * -(-region.key_dim // 16) * 16 * pairs * tiles,
+        ranges_bytes(pairs) * tiles,
+        4 * PAGE * max(region.key_dim, padded) if widened else 0,
+        ROW * pairs * tiles,
+        2 * state_bytes(pairs, padded) * tiles if widened else 0,
+    ]
+    sizes = [-(-size // 64) * 64 for size in sizes]
+    scratch = pool.take((threads, sum(sizes)), np.uint8)
+    return scratch, [scratch.ctypes.data + sum(sizes[:i]) for i in range(len(sizes))]

@@ -1,10 +1,11 @@
-"""One segment of attention: the keys and values of one page, for up to 8 queries that share them.
+"""One segment of attention: 256 positions, for tiles of up to 8 queries that share their keys.
 
     s = scale q . k,   p = exp(s - m) with m = max s,   l = sum p,   sums = sum p v
 
-A state is 16 floats (m, l, unused) and then the sums. Scores are a chain over dim, lanes being
-keys; l is summed in 16 lanes, then as a tree; sums are a chain over positions, lanes being numbers
-of the value.
+The segment is worked on in three passes: scores of every page, then m, p and l, then the sums. Scores
+are a chain over dim, lanes being keys; l is summed in 16 lanes, then as a tree; sums are a chain over
+positions, lanes being numbers of the value. A tile's state is m and l of its queries, 16 floats each,
+then the sums of each query. What a query does not see is skipped or cut off, never multiplied by zero.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 
 from ._jit import inline
 from .kv_pages import PAGE
+from .kv_types import BLOCK, LANES, LOAD, KvType, row_loader, weight
 from .simd import (
     div,
     exceeds,
@@ -22,9 +24,9 @@ from .simd import (
     iota,
     isplat,
     less,
-    load_f16x16,
     load_f32,
     load_f32x16,
+    load_first,
     load_i64,
     max_lanes,
     rank1,
@@ -42,50 +44,185 @@ from .simd import (
     void,
     zeros,
 )
+from .tiles.lanes import prefetch
 from .vmath import exp, tanh
 
+SEGMENT = 2 * PAGE
+HEADER = 2 * LANES  # floats before a state's sums
+RANGE = 24  # bytes of a query's range: first and last key, slope
+LIMITS = 32  # bytes of a tile's limits: what some see, from and up to, and what all see
+ROW = 4 * SEGMENT  # bytes of one query's scores
 MINUS_INFINITY = np.float32(-np.inf)
-HEADER = 16  # floats before a state's sums
 
 
-def _loaders(kind: str) -> tuple[Any, int]:
-    return (load_f16x16, 2) if kind == "f16" else (load_f32x16, 4)
+def ranges_bytes(pairs: int) -> int:
+    """Bytes of a tile's ranges, its limits after them."""
+    return RANGE * pairs + LIMITS
 
 
-def _load_many(kind: str, count: int) -> Any:
-    """A loader of `count` vectors, `stride` bytes apart."""
-    load = _loaders(kind)[0]
-
-    def many(address, stride):
-        return tuple(load(address + i * stride) for i in range(count))
-
-    return unrolled(lambda address, stride: vectors(count))(many)
+def state_bytes(pairs: int, padded: int) -> int:
+    """Bytes of a tile's state."""
+    return 4 * (HEADER + pairs * padded)
 
 
-def _scores(kind: str, pairs: int, blocks: int) -> Any:
-    """Scores of `pairs` queries with 16 * blocks keys: q . k for each lane, one chain over dim."""
-    load, size, count = _load_many(kind, blocks), _loaders(kind)[1], pairs * blocks
+# --- scores ---------------------------------------------------------------------------------------
 
+
+def _put_scores(pairs: int, blocks: int) -> Any:
     @unrolled(lambda totals, address, scale: void)
     def put(totals, address, scale):
         for i in range(pairs):
             for v in range(blocks):
-                store_f32x16(address + 4 * PAGE * i + 64 * v, totals[i * blocks + v] * splat(scale))
+                store_f32x16(address + ROW * i + 64 * v, totals[i * blocks + v] * splat(scale))
+
+    return put
+
+
+def _number_scores(kind: KvType, pairs: int, blocks: int, ask: bool) -> Any:
+    load, put, count = LOAD[kind.name], _put_scores(pairs, blocks), pairs * blocks
+    size = LANES * kind.step_bytes
+
+    @unrolled(lambda address, stride, ahead: vectors(blocks))
+    def columns(address, stride, ahead):
+        for v in range(blocks if ask else 0):
+            prefetch(address + v * stride + ahead)
+        return tuple(load(address + v * stride) for v in range(blocks))
 
     @inline
-    def scores(query, keys, dim, out, scale):
+    def scores(query, stride, keys, dim, out, scale, ahead):
         totals = zeros(count)
         for d in range(dim):
-            vecs = load(keys + 16 * size * d, 16 * size * dim)
-            totals = rank1(totals, vecs, query + 4 * d, 4 * dim)
+            vecs = columns(keys + size * d, size * dim, ahead)
+            totals = rank1(totals, vecs, query + 4 * d, stride)
         put(totals, out, scale)
 
     return scores
 
 
-def _weighted(kind: str, pairs: int, width: int) -> Any:
-    """Sums over positions of p[pair] * value, for 16 * width of the value's numbers."""
-    load, size, count = _load_many(kind, width), _loaders(kind)[1], pairs * width
+def _block_scores(kind: KvType, pairs: int, blocks: int, ask: bool) -> Any:
+    form, put, count = kind.form, _put_scores(pairs, blocks), pairs * blocks
+    unpack, shift, size = form.unpack, form.shift, form.unit_bytes
+
+    @unrolled(lambda totals, *rest: totals)
+    def add_unit(totals, units, query, stride):
+        out = list(totals)
+        for dim in range(BLOCK):
+            column = [weight(*unit, shift, dim) for unit in units]
+            for i in range(pairs):
+                number = splat(load_f32(query + 4 * dim + i * stride))
+                for v in range(blocks):
+                    out[i * blocks + v] = fma(number, column[v], out[i * blocks + v])
+        return tuple(out)
+
+    @unrolled(lambda address: void)
+    def ask_for(address):
+        for offset in range(0, size if ask else 0, 64):
+            prefetch(address + offset)
+
+    @inline
+    def scores(query, stride, keys, dim, out, scale, ahead):
+        totals = zeros(count)
+        row = dim // BLOCK * size
+        for unit in range(dim // BLOCK):
+            at = keys + size * unit
+            ask_for(at + ahead)
+            ask_for(at + row + ahead)
+            both = (unpack(at, 0), unpack(at + row, 0))
+            totals = add_unit(totals, both, query + 4 * BLOCK * unit, stride)
+        put(totals, out, scale)
+
+    return scores
+
+
+def make_scores(kind: KvType, pairs: int, ask: bool) -> Any:
+    """Scores of a tile's queries with the keys of a page that any of them sees.
+
+    scores(query, stride, keys, dim, limits, start, out, scale, ahead): `start` is the page's first
+    position; with `ask`, what lies `ahead` bytes further on is needed next.
+    """
+    blocks = 2 if pairs > 4 or kind.quantised else 4
+    some = (_block_scores if kind.quantised else _number_scores)(kind, pairs, blocks, ask)
+    step, row_bytes = LANES * blocks, kind.step_bytes
+
+    @inline
+    def scores(query, stride, keys, dim, limits, start, out, scale, ahead):
+        low, high, _, _ = cut(limits, start, PAGE)
+        for k in range(low // step * step, high, step):
+            at = keys + dim // kind_step * row_bytes * k
+            some(query, stride, at, dim, out + 4 * k, scale, ahead)
+
+    kind_step = kind.step
+    return scores
+
+
+@inline
+def cut(limits, start, size):
+    """Of `size` positions from `start` on: low..high, seen by some of a tile's queries, and in it
+    begin..end, seen by all.
+    """
+    low = max(load_i64(limits) - start, 0)
+    high = max(min(load_i64(limits + 8) - start, size), low)
+    begin = min(max(load_i64(limits + 16) - start, low), high)
+    end = max(min(load_i64(limits + 24) - start, high), begin)
+    return low, high, begin, end
+
+
+# --- m, p and l -----------------------------------------------------------------------------------
+
+
+@inline
+def bend(scores, begin, end, last, cap, slope):
+    """Soft-capped and sloped scores in place of the plain ones."""
+    for i in range(begin, end, LANES):
+        s = load_f32x16(scores + 4 * i)
+        if cap > 0:
+            s = splat(cap) * tanh(div(s, splat(cap)))
+        distance = isplat(i) + iota() - isplat(last)
+        store_f32x16(scores + 4 * i, fma(to_f32(distance), splat(slope), s))
+
+
+@inline
+def soften(scores, start, range_, cap, state, lane):
+    """Scores of one query -> p in place, m and l in its lane of the state."""
+    first, last = load_i64(range_) - start, load_i64(range_ + 8) - start
+    slope = load_f32(range_ + 16)
+    if first >= SEGMENT or last < 0:
+        store_f32(state + 4 * lane, MINUS_INFINITY)
+        store_f32(state + 4 * (LANES + lane), np.float32(0))
+        return
+    begin, end = max(first, 0) // LANES * LANES, min(last, SEGMENT - 1) // LANES * LANES + LANES
+    if cap > 0 or slope != 0:
+        bend(scores, begin, end, last, cap, slope)
+    top = splat(MINUS_INFINITY)
+    for i in range(begin, end, LANES):
+        s = load_f32x16(scores + 4 * i)
+        if i < first or i + LANES - 1 > last:
+            index = isplat(i) + iota()
+            s = select(less(index, isplat(first)), splat(MINUS_INFINITY), s)
+            s = select(less(isplat(last), index), splat(MINUS_INFINITY), s)
+            store_f32x16(scores + 4 * i, s)
+        top = vmax(s, top)
+    m = max_lanes(top)
+    total = splat(0.0)
+    for i in range(begin, end, LANES):
+        p = exp(load_f32x16(scores + 4 * i) - splat(m))
+        store_f32x16(scores + 4 * i, p)
+        total = total + p
+    store_f32(state + 4 * lane, m)
+    store_f32(state + 4 * (LANES + lane), sum_lanes(total))
+
+
+# --- sums -----------------------------------------------------------------------------------------
+
+
+def _sums(kind: KvType, pairs: int, width: int, ask: bool = False) -> Any:
+    """Add p[query] * value over positions begin..end, for 16 * width numbers of the values."""
+    load, size = row_loader(kind, width), width * LANES // kind.step * kind.step_bytes
+
+    @unrolled(lambda address, stride: vectors(pairs * width))
+    def take(address, stride):
+        spots = [(i, v) for i in range(pairs) for v in range(width)]
+        return tuple(load_f32x16(address + stride * i + 64 * v) for i, v in spots)
 
     @unrolled(lambda totals, address, stride: void)
     def put(totals, address, stride):
@@ -93,167 +230,154 @@ def _weighted(kind: str, pairs: int, width: int) -> Any:
             for v in range(width):
                 store_f32x16(address + stride * i + 64 * v, totals[i * width + v])
 
+    @unrolled(lambda address: void)
+    def ask_for(address):
+        for offset in range(0, size if ask else 0, 64):
+            prefetch(address + offset)
+
     @inline
-    def weighted(p, values, row_bytes, begin, end, out, stride):
-        totals = zeros(count)
+    def sums(p, values, row_bytes, begin, end, to, stride, ahead):
+        totals = take(to, stride)
         for position in range(begin, end):
-            vecs = load(values + position * row_bytes, 16 * size)
-            totals = rank1(totals, vecs, p + 4 * position, 4 * PAGE)
-        put(totals, out, stride)
+            at = values + position * row_bytes
+            ask_for(at + ahead)
+            totals = rank1(totals, load(at), p + 4 * position, ROW)
+        put(totals, to, stride)
 
-    return weighted
+    return sums
 
 
-@inline
-def soften(scores, begin, end, first, last, cap, slope, state):
-    """Scores of one pair -> p in place, m and l in its state; keys outside first..last get p = 0.
+def make_sums(kind: KvType, pairs: int, ask: bool) -> Any:
+    """Add a page's p V to a tile's state: what all queries see together, the rest one by one.
 
-    `begin` and `end` are multiples of 16 within the segment, `first` and `last` count from its
-    start.
+    sums(p, values, padded, ranges, start, state, ahead).
     """
-    top = splat(MINUS_INFINITY)
-    for i in range(begin, end, 16):
-        s = load_f32x16(scores + 4 * i)
-        if cap > 0:
-            s = splat(cap) * tanh(div(s, splat(cap)))
-        index = isplat(i) + iota()
-        if slope != 0:
-            s = fma(to_f32(index - isplat(last)), splat(slope), s)
-        s = select(less(index, isplat(first)), splat(MINUS_INFINITY), s)
-        s = select(less(isplat(last), index), splat(MINUS_INFINITY), s)
-        store_f32x16(scores + 4 * i, s)
-        top = vmax(s, top)
-    m = max_lanes(top)
-    total = splat(0.0)
-    for i in range(begin, end, 16):
-        s = load_f32x16(scores + 4 * i)
-        p = select(exceeds(s, splat(MINUS_INFINITY)), exp(s - splat(m)), splat(0.0))
-        store_f32x16(scores + 4 * i, p)
-        total = total + p
-    store_f32(state, m)
-    store_f32(state + 4, sum_lanes(total))
+    width = 2 if pairs > 4 else 4
+    least = 2 if kind.quantised else 1
+    step, step_bytes = kind.step, kind.step_bytes
+    wide, narrow = _sums(kind, pairs, width, ask), _sums(kind, pairs, least, ask)
+    edge = _sums(kind, 1, least)
+
+    @inline
+    def one_by_one(p, values, row_bytes, padded, ranges, start, begin, end, state):
+        for i in range(pairs):
+            first = max(load_i64(ranges + RANGE * i) - start, begin)
+            last = min(load_i64(ranges + RANGE * i + 8) - start, end - 1)
+            for column in range(0, padded if first <= last else 0, LANES * least):
+                at = values + column // step * step_bytes
+                to = state + 4 * (HEADER + i * padded + column)
+                edge(p + ROW * i, at, row_bytes, first, last + 1, to, 0, 0)
+
+    @inline
+    def sums(p, values, padded, ranges, start, state, ahead):
+        low, high, begin, end = cut(ranges + RANGE * pairs, start, PAGE)
+        row_bytes = padded // step * step_bytes
+        if begin > low:
+            one_by_one(p, values, row_bytes, padded, ranges, start, low, begin, state)
+        column = 0
+        while column + LANES * width <= padded:
+            at, to = values + column // step * step_bytes, state + 4 * (HEADER + column)
+            wide(p, at, row_bytes, begin, end, to, 4 * padded, ahead)
+            column += LANES * width
+        while column < padded:
+            at, to = values + column // step * step_bytes, state + 4 * (HEADER + column)
+            narrow(p, at, row_bytes, begin, end, to, 4 * padded, ahead)
+            column += LANES * least
+        if end < high:
+            one_by_one(p, values, row_bytes, padded, ranges, start, end, high, state)
+
+    return sums
 
 
 @inline
-def clear(scores, begin, end):
-    for i in range(begin, end, 16):
-        store_f32x16(scores + 4 * i, splat(0.0))
+def clear_sums(state, pairs, padded):
+    for i in range(0, pairs * padded, LANES):
+        store_f32x16(state + 4 * (HEADER + i), splat(0.0))
+
+
+# --- states ---------------------------------------------------------------------------------------
 
 
 @inline
-def merge(state, segment, dim):
-    """Add a segment's m, l and sums to a state; l = 0 says that there is nothing in it."""
-    mass, other = load_f32(state + 4), load_f32(segment + 4)
-    if other == 0:
-        return
-    if mass == 0:
-        for i in range(0, dim + HEADER, 16):
-            store_f32x16(state + 4 * i, load_f32x16(segment + 4 * i))
-        return
-    m, ms = load_f32(state), load_f32(segment)
-    top = max(m, ms)
-    a, b = exp(splat(m - top)), exp(splat(ms - top))
-    store_f32(state, top)
-    store_f32(state + 4, max_lanes(fma(splat(mass), a, splat(other) * b)))
-    for i in range(HEADER, dim + HEADER, 16):
-        sums = fma(load_f32x16(state + 4 * i), a, load_f32x16(segment + 4 * i) * b)
-        store_f32x16(state + 4 * i, sums)
+def merge(state, segment, pairs, padded):
+    """Add a segment's m, l and sums to a state; l = 0 says that a query has seen nothing yet.
+
+    The segment's own m is lost.
+    """
+    m, ms = load_f32x16(state), load_f32x16(segment)
+    mass, other = load_f32x16(state + 64), load_f32x16(segment + 64)
+    top = vmax(m, ms)
+    known = select(exceeds(top, splat(MINUS_INFINITY)), top, splat(0.0))
+    a, b = exp(m - known), exp(ms - known)
+    store_f32x16(state, a)
+    store_f32x16(segment, b)
+    for i in range(pairs):
+        if load_f32(segment + 64 + 4 * i) == 0:
+            continue
+        fresh = load_f32(state + 64 + 4 * i) == 0
+        x, y = splat(load_f32(state + 4 * i)), splat(load_f32(segment + 4 * i))
+        for d in range(HEADER + i * padded, HEADER + (i + 1) * padded, LANES):
+            added = load_f32x16(segment + 4 * d)
+            if not fresh:
+                added = fma(load_f32x16(state + 4 * d), x, added * y)
+            store_f32x16(state + 4 * d, added)
+    store_f32x16(state, top)
+    store_f32x16(state + 64, fma(mass, a, other * b))
 
 
 @inline
-def finish(state, out, dim, sink, has_sink):
-    """Divide the sums by l, a sink's share included, and write `dim` numbers."""
-    m, mass = load_f32(state), load_f32(state + 4)
+def finish(state, lane, padded, out, dim, sink, has_sink):
+    """Divide a query's sums by l, a sink's share included, and write `dim` numbers."""
+    m, mass = load_f32(state + 4 * lane), load_f32(state + 64 + 4 * lane)
     a = splat(1.0)
     total = splat(mass)
     if has_sink:
         top = max(m, sink)
         a = exp(splat(m - top))
         total = fma(splat(mass), a, exp(splat(sink - top)))
-    for i in range(0, dim, 16):
-        value = div(load_f32x16(state + 4 * (HEADER + i)) * a, total)
+    sums = state + 4 * (HEADER + lane * padded)
+    for i in range(0, dim, LANES):
+        value = div(load_f32x16(sums + 4 * i) * a, total)
         store_first(out + 4 * i, value, min(16, dim - i))
 
 
-def make_segment(key_type: str, value_type: str, pairs: int) -> Any:
-    """One page's share for `pairs` (row, head) pairs: p, m, l and p V, written to their states."""
-    blocks, width = (2, 2) if pairs == 8 else (4, 4)
-    scores, weighted = _scores(key_type, pairs, blocks), _weighted(value_type, pairs, width)
-    weighted_one = _weighted(value_type, pairs, 1)
-    size = _loaders(value_type)[1]
-    step = 16 * blocks
-    key_block = 16 * _loaders(key_type)[1]
-
-    @inline
-    def segment(query, keys, values, dims, pads, start, ranges, caps, work, states, stride):
-        key_dim, value_dim = dims, pads
-        low, high = PAGE, 0
-        for i in range(pairs):
-            first = max(load_i64(ranges + 24 * i) - start, 0)
-            last = min(load_i64(ranges + 24 * i + 8) - start, PAGE - 1)
-            low, high = min(low, first), max(high, last + 1)
-        if low >= high:
-            for i in range(pairs):
-                store_f32(states + stride * i + 4, np.float32(0))
-            return
-        begin, end = low // step * step, (high + step - 1) // step * step
-        for k in range(begin, end, step):
-            scores(
-                query, keys + k // 16 * key_dim * key_block, key_dim, work + 4 * k, load_f32(caps)
-            )
-        for i in range(pairs):
-            first = load_i64(ranges + 24 * i) - start
-            last = load_i64(ranges + 24 * i + 8) - start
-            row, state = work + 4 * PAGE * i, states + stride * i
-            if first >= PAGE or last < 0:
-                clear(row, begin, end)
-                store_f32(state + 4, np.float32(0))
-                continue
-            from_, to = max(first, 0) // 16 * 16, (min(last, PAGE - 1) // 16 + 1) * 16
-            clear(row, begin, from_)
-            clear(row, to, end)
-            slope = load_f32(ranges + 24 * i + 16)
-            soften(row, from_, to, first, last, load_f32(caps + 4), slope, state)
-        column = 0
-        while column + 16 * width <= value_dim:
-            at_column = states + 4 * (HEADER + column)
-            weighted(work, values + size * column, size * value_dim, low, high, at_column, stride)
-            column += 16 * width
-        while column < value_dim:
-            at_column = states + 4 * (HEADER + column)
-            weighted_one(
-                work, values + size * column, size * value_dim, low, high, at_column, stride
-            )
-            column += 16
-
-    return segment
-
-
-def scratch_bytes(pairs: int, key_dim: int, value_dim: int) -> int:
-    """Bytes of scratch per thread: queries, scores, two states and the range of each pair."""
-    return pairs * (4 * key_dim + 4 * PAGE + 8 * (HEADER + value_dim) + 24) + 64
+# --- queries --------------------------------------------------------------------------------------
 
 
 @inline
-def gather_pairs(pairs, index, end, group, kv, q, q_stride, dim, spans, slopes, query, ranges):
-    """Copy up to `pairs` queries that share a page table and note their key ranges.
-
-    Returns how many were taken; the rest of the tile repeats the last one. Pair index = row * group
-    + head.
-    """
-    taken = 0
-    table = load_i64(spans + 24 * (index // group))
-    while taken < pairs and index + taken < end:
-        if load_i64(spans + 24 * ((index + taken) // group)) != table:
+def count_pairs(index, end, most, group, spans):
+    """How many (row, head) pairs from `index` on share a page table, up to `most`."""
+    taken, table = 0, load_i64(spans + RANGE * (index // group))
+    while taken < most and index + taken < end:
+        if load_i64(spans + RANGE * ((index + taken) // group)) != table:
             break
         taken += 1
+    return taken
+
+
+@inline
+def gather(index, taken, pairs, group, kv, q, q_stride, dim, spans, slopes, query, ranges):
+    """Copy a tile's queries, the last of `taken` repeated, and note what they see.
+
+    Pair index = row * group + head. A query takes `dim` numbers, padded to 16.
+    """
+    stride = (dim + LANES - 1) // LANES * LANES * 4
+    some, until, every, all_until = 1 << 62, 0, 0, 1 << 62
     for i in range(pairs):
         pair = index + min(i, taken - 1)
         row, head = pair // group, kv * group + pair % group
         source = q + row * q_stride + 4 * head * dim
-        for d in range(dim):
-            store_f32(query + 4 * (i * dim + d), load_f32(source + 4 * d))
-        store_i64(ranges + 24 * i, load_i64(spans + 24 * row + 8))
-        store_i64(ranges + 24 * i + 8, load_i64(spans + 24 * row + 16))
-        store_f32(ranges + 24 * i + 16, load_f32(slopes + 4 * head) if slopes else np.float32(0))
-    return taken
+        for d in range(0, dim, LANES):
+            store_f32x16(query + stride * i + 4 * d, load_first(source + 4 * d, min(16, dim - d)))
+        first, end = load_i64(spans + RANGE * row + 8), load_i64(spans + RANGE * row + 16) + 1
+        some, until = min(some, first), max(until, end)
+        every, all_until = max(every, first), min(all_until, end)
+        store_i64(ranges + RANGE * i, first)
+        store_i64(ranges + RANGE * i + 8, end - 1)
+        slope = load_f32(slopes + 4 * head) if slopes else np.float32(0)
+        store_f32(ranges + RANGE * i + 16, slope)
+    limits = ranges + RANGE * pairs
+    store_i64(limits, some)
+    store_i64(limits + 8, until)
+    store_i64(limits + 16, every)
+    store_i64(limits + 24, all_until)

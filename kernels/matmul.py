@@ -43,8 +43,10 @@ from .simd import (
     zeros,
 )
 from .tape import Kernel, Tape
+from .tiles.codes import CODES, TileFormat
+from .tiles.floats import COLUMNS
+from .tiles.lanes import prefetch_bytes
 from .tiles.pack import tile_count
-from .tiles.unpack import CODES, COLUMNS, TileFormat
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -53,6 +55,7 @@ PANEL_TILES = 4
 PANEL_BYTES = 512 * 1024  # per thread: half of a usual second-level cache
 NO_SHIFT = -1
 CHUNK = 1 << 22
+AHEAD = 12288  # bytes that weights are asked for before their use; see bench_matmul
 
 
 @dataclass(frozen=True)
@@ -259,7 +262,7 @@ def _direct(form: TileFormat, integer: bool) -> Any:
 def few_rows(form: TileFormat, integer: bool, rows: int) -> Kernel:
     """The kernel for up to `rows` (1, 4 or 8) rows at once."""
     add, unit_bytes, per_unit = _direct(form, integer), form.unit_bytes, form.columns // 32
-    record_bytes = RECORD * rows
+    record_bytes, share = RECORD * rows, -(-form.unit_bytes // per_unit)
 
     def body(part, parts, thread, tiles, x, out, n, units, tile_count):
         for tile in range(tile_count * part // parts, tile_count * (part + 1) // parts):
@@ -267,6 +270,7 @@ def few_rows(form: TileFormat, integer: bool, rows: int) -> Kernel:
             totals = zeros(rows)
             for _ in range(units):
                 for block in range(per_unit):
+                    prefetch_bytes(unit + AHEAD + block * share, share)
                     totals = add(totals, unit, block, record)
                     record += record_bytes
                 unit += unit_bytes

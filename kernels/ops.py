@@ -3,14 +3,15 @@
     TwinOps   "float64": every operation at once, by its NumPy twin
     TapeOps   "int8", "float32": operations are recorded on a tape and run by the thread team
 
-Both take and return arrays [rows, ...]; an operation never changes its inputs. An operation without a kernel
-is its twin in both (`twin`), run in float64 on the host, so a model works before it is fast.
+Both take and return arrays [rows, ...]; an operation never changes its inputs. An operation without
+a kernel is its twin in both (`twin`), run in float64 on the host, so a model works before it is
+fast.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,8 +20,11 @@ from numpy.typing import NDArray
 from ..formats.gguf import TensorInfo
 from .attention import Shape
 from .kv_pages import Region
+from .quants.byte_order import little_endian
 from .quants.table import dequantize
+from .recurrence import Recurrence, State
 from .spans import Spans
+from .sparse_attention import Choice, Indexer
 
 Array = NDArray[Any]
 I64 = NDArray[np.int64]
@@ -34,9 +38,15 @@ class Angles:
     sin: Array
     halves: bool
 
+    def in_halves(self) -> Angles:
+        """The same angles for pairs of halves."""
+        return Angles(self.cos, self.sin, True)
+
 
 class Ops(Protocol):
-    """What `engine.forward` and its blocks may call."""
+    """What `engine.forward` and its blocks may call; `number` is the type of what it computes."""
+
+    number: Any
 
     def matrix(self, tensor: TensorInfo) -> Any:
         """Load a weight [n, k] in the form that `matmul` reads."""
@@ -56,6 +66,20 @@ class Ops(Protocol):
     def rms_norm(self, x: Array, weight: Array | None, eps: float) -> Array:
         """Over the last axis of [..., dim]."""
 
+    def layer_norm(self, x: Array, weight: Array | None, bias: Array | None, eps: float) -> Array:
+        """Over the last axis of [..., dim]."""
+
+    def experts(self, weight: Any, x: Array, ids: Array) -> Array:
+        """Each row's chosen weights of a stack: x [rows, k] or [rows, slots, k] -> [rows, slots,
+        n].
+        """
+
+    def add_chosen(self, x: Array, table: Array, ids: Array) -> Array:
+        """x [rows, slots, n] plus rows `ids` [rows, slots] of a table [count, n]."""
+
+    def combine(self, x: Array, weights: Array | None) -> Array:
+        """The sum over slots of x [rows, slots, n], times weights [rows, slots] if given: [rows, n]."""
+
     def rope(self, x: Array, angles: Angles) -> Array:
         """Rotate x [rows, heads, dim]."""
 
@@ -66,8 +90,28 @@ class Ops(Protocol):
         spans: Spans,
         region: Region,
         shape: Shape,
+        sinks: Array | None = None,
+        slopes: Array | None = None,
     ) -> Array:
-        """Store this step's keys and values, then attend: [rows, heads * value dim]."""
+        """Store this step's keys and values, then attend: [rows, heads * value dim].
+
+        A head's sink joins its softmax; its slope times the distance is added to scores.
+        """
+
+    def choose(self, indexer: Indexer, positions: I64, spans: Spans, region: Region) -> Choice:
+        """Store this step's index keys and choose each row's keys by them."""
+
+    def attend_chosen(
+        self,
+        qkv: tuple[Array, Array, Array],
+        positions: I64,
+        spans: Spans,
+        region: Region,
+        shape: Shape,
+        choice: Choice,
+        sinks: Array | None = None,
+    ) -> Array:
+        """As `attend`, over the chosen keys."""
 
     def add(self, x: Array, y: Array) -> Array:
         """x + y; y may be one row [dim]."""
@@ -81,11 +125,36 @@ class Ops(Protocol):
     def soft_cap(self, x: Array, cap: float) -> Array:
         """cap * tanh(x / cap)."""
 
-    def gate(self, kind: str, x: Array, y: Array) -> Array:
-        """activation(x) * y."""
+    def gate(self, kind: str, x: Array, y: Array, limit: float = 0.0) -> Array:
+        """activation(x) * y; some kinds clip at a limit."""
+
+    def activate(self, kind: str, x: Array) -> Array:
+        """activation(x)."""
+
+    def clip(self, x: Array, limit: float) -> Array:
+        """x, cut to -limit .. limit."""
+
+    def join(self, x: Array, y: Array) -> Array:
+        """[rows, n] beside [rows, m]: [rows, n + m]."""
+
+    def columns(self, x: Array, start: int, stop: int) -> Array:
+        """Columns of x [rows, n], as an array of their own."""
 
     def take(self, x: Array, rows: I64) -> Array:
         """Some rows of x."""
+
+    def decay(self, x: Array, dt: Array, a: Array, bound: float, sign: float) -> Array:
+        """What a delta rule's state is multiplied by: [rows, heads * n] -> [rows, heads, n]."""
+
+    def recur(
+        self,
+        recurrence: Recurrence,
+        shape: Sequence[int],
+        state: State,
+        inputs: Sequence[Array],
+        weights: Sequence[Array | float | None],
+    ) -> Array:
+        """Take every row's sequence one token on: inputs [rows, ...] -> [shape]."""
 
     def twin(self, function: Callable[..., Array], shape: Sequence[int], *inputs: Array) -> Array:
         """function(*inputs) -> [shape], computed on the host from float64 copies."""
@@ -94,5 +163,5 @@ class Ops(Protocol):
 def embedding_rows(tensor: TensorInfo, tokens: I64) -> NDArray[np.float32]:
     """Rows `tokens` of a table [vocabulary, dim], float32 [rows, dim]."""
     table = tensor.data.reshape(tensor.shape[0], -1)
-    rows = table[np.asarray(tokens)]
-    return dequantize(rows.reshape(-1), tensor.type, (len(tokens), tensor.shape[1]))
+    some = replace(tensor, data=table[np.asarray(tokens)].reshape(-1))
+    return dequantize(little_endian(some), tensor.type, (len(tokens), tensor.shape[1]))

@@ -119,8 +119,18 @@ class RopeTable:
 
     BLOCK = 256
 
-    def __init__(self, base: float, dim: int, divide: float, number: DTypeLike) -> None:
-        self._turns = np.array(frequencies(base, dim)) / divide
+    def __init__(
+        self,
+        base: float,
+        dim: int,
+        divide: float,
+        number: DTypeLike,
+        turns: F64 | None = None,
+        magnitude: float = 1.0,
+    ) -> None:
+        """`turns` [dim / 2] are angles per position, in place of the base's."""
+        self._turns = np.array(frequencies(base, dim)) / divide if turns is None else turns
+        self._magnitude = magnitude
         self._number = np.dtype(number)
         self._blocks: dict[int, NDArray[Any]] = {}
 
@@ -137,5 +147,5 @@ class RopeTable:
             start = index * self.BLOCK
             angles = np.arange(start, start + self.BLOCK, dtype=np.float64)[:, None] * self._turns
             sine, cosine = sine_cosine(angles)
-            self._blocks[index] = np.stack([cosine, sine]).astype(self._number)
+            self._blocks[index] = (self._magnitude * np.stack([cosine, sine])).astype(self._number)
         return self._blocks[index]

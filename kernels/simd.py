@@ -121,6 +121,7 @@ def _storer(name: str, kind: Any, element: Any, dtype: Any, count: int, narrow: 
 store_f32x16 = _storer("store_f32x16", f32x16, f32x16.llvm, np.float32, LANES)
 store_f16x16 = _storer("store_f16x16", f32x16, _of(HALF), np.float16, LANES, "fptrunc")
 store_i32x16 = _storer("store_i32x16", i32x16, i32x16.llvm, np.int32, LANES)
+store_i16x16 = _storer("store_i16x16", i32x16, _of(I16), np.int16, LANES, "trunc")
 store_i8x16 = _storer("store_i8x16", i32x16, _of(I8), np.int8, LANES, "trunc")
 store_f32 = _storer("store_f32", f32, FLOAT, np.float32, 1)
 store_f16 = _storer("store_f16", f32, HALF, np.float16, 1, "fptrunc")
@@ -360,6 +361,7 @@ _OPERATORS = {
     operator.mul: ("mul", "fmul"),
     operator.and_: ("and_", ""),
     operator.or_: ("or_", ""),
+    operator.xor: ("xor", ""),
 }
 
 

@@ -12,20 +12,27 @@ from ..formats.gguf import TensorInfo
 from . import elementwise
 from .activations import ALWAYS, RECORD, SHARE, arrange, quantise
 from .attention import Shape, emit_attention
-from .elementwise import GATES
-from .kv_pages import Region
-from .matmul import Tiles, emit_matmul, rows_at_once
+from .decay import decay
+from .elementwise import ACTIVATIONS, GATES
+from .experts import Experts, add_chosen, combine, emit_experts, emit_groups
+from .kv_pages import Region, emit_store
+from .layer_norm import layer_norm
+from .matmul import FEW, Tiles, emit_matmul, rows_at_once
 from .ops import Angles, Spans, embedding_rows
 from .pool import Pool
+from .quants.byte_order import little_endian
 from .quants.table import dequantize
+from .recurrence import Recurrence, State, run_formula
 from .rms_norm import rms_norm
 from .rope import rope
 from .simd import at
+from .sparse_attention import Choice, Indexer, choose, index_region, sparse_attention_ref
 from .tape import Kernel, Tape
 from .team import team
-from .tiles.load import load_tiles
+from .tiles.load import load_experts, load_tiles
 
-F32, I64 = NDArray[np.float32], NDArray[np.int64]
+F32 = NDArray[np.float32]
+I64 = NDArray[np.int64]
 SMALL = 16384  # numbers that one thread handles sooner than two agree on
 
 
@@ -49,11 +56,13 @@ class TapeOps:
         """Run a tape; the caller holds the team's lock."""
         tape.run(team(), self.threads)
 
-    def matrix(self, tensor: TensorInfo) -> Tiles:
+    def matrix(self, tensor: TensorInfo) -> Tiles | Experts:
+        if len(tensor.shape) == 3:
+            return load_experts(tensor, self.threads)
         return load_tiles(tensor, self.threads)
 
     def vector(self, tensor: TensorInfo) -> F32:
-        return dequantize(tensor.data, tensor.type, tensor.shape)
+        return dequantize(little_endian(tensor), tensor.type, tensor.shape)
 
     def embed(self, tensor: TensorInfo, tokens: I64) -> F32:
         out = self.pool.take((len(tokens), tensor.shape[1]))
@@ -92,6 +101,44 @@ class TapeOps:
         self.tape.emit(rms_norm, self._parts(x.size, rows), values, [x], [out])
         return out
 
+    def layer_norm(self, x: F32, weight: F32 | None, bias: F32 | None, eps: float) -> F32:
+        rows, stride = _rows(x)
+        out = self.pool.take(x.shape)
+        given = [0 if vector is None else vector for vector in (weight, bias)]
+        values = (x, *given, out, rows, x.shape[-1], stride, eps)
+        self.tape.emit(layer_norm, self._parts(x.size, rows), values, [x], [out])
+        return out
+
+    def experts(self, weight: Experts, x: F32, ids: F32) -> F32:
+        integer = self.integer and weight.tiles.format.integer
+        self.tape.keep(ids)
+        pairs = x.reshape(-1, x.shape[-1])
+        if len(x) > FEW:
+            return emit_groups(self.tape, self.pool, weight, pairs, ids, integer, self.threads)
+        blocks = weight.tiles.blocks
+        record = self.pool.take((len(pairs), blocks, RECORD), np.uint8)
+        values = (
+            pairs, record, len(pairs), pairs.shape[1], pairs.strides[0], 1, len(pairs), blocks, SHARE,
+        )  # fmt: skip
+        kernel = quantise if integer else arrange
+        parts = self._parts(pairs.size, len(pairs) * blocks)
+        self.tape.emit(kernel, parts, values, [pairs], [record])
+        share = ids.size // len(pairs)
+        return emit_experts(self.tape, self.pool, weight, record, ids, share, integer)
+
+    def add_chosen(self, x: F32, table: F32, ids: F32) -> F32:
+        out = self.pool.take(x.shape)
+        values = (x, ids, table, out, ids.size, x.shape[-1])
+        self.tape.emit(add_chosen, self._parts(x.size, ids.size), values, [x, ids], [out])
+        return out
+
+    def combine(self, x: F32, weights: F32 | None) -> F32:
+        out = self.pool.take((len(x), x.shape[2]))
+        reads = [x] if weights is None else [x, weights]
+        values = (x, 0 if weights is None else weights, out, *x.shape)
+        self.tape.emit(combine, self._parts(x.size, len(x)), values, reads, [out])
+        return out
+
     def rope(self, x: F32, angles: Angles) -> F32:
         rows, heads, dim = x.shape
         out = self.pool.take(x.shape)
@@ -102,11 +149,42 @@ class TapeOps:
         return out
 
     def attend(
-        self, qkv: tuple[F32, F32, F32], positions: I64, spans: Spans, region: Region, shape: Shape
+        self,
+        qkv: tuple[F32, F32, F32],
+        positions: I64,
+        spans: Spans,
+        region: Region,
+        shape: Shape,
+        sinks: F32 | None = None,
+        slopes: F32 | None = None,
     ) -> F32:
+        given = [0 if numbers is None else numbers for numbers in (sinks, slopes)]
         return emit_attention(
-            self.tape, self.pool, qkv, positions, spans, region, shape, self.threads
+            self.tape, self.pool, qkv, positions, spans, region, shape, self.threads, *given
         )
+
+    def choose(self, indexer: Indexer, positions: I64, spans: Spans, region: Region) -> Choice:
+        choice, index = Choice(), index_region(region)
+        self.tape.host(lambda: choose(indexer, positions, spans, index, choice))
+        return choice
+
+    def attend_chosen(
+        self,
+        qkv: tuple[F32, F32, F32],
+        positions: I64,
+        spans: Spans,
+        region: Region,
+        shape: Shape,
+        choice: Choice,
+        sinks: F32 | None = None,
+    ) -> F32:
+        q, key, value = qkv
+        emit_store(self.tape, key, value, positions, spans.rows, region)
+
+        def attended(x: Any) -> Any:
+            return sparse_attention_ref(x, spans, region, shape.scale, choice, sinks)
+
+        return self.twin(attended, (len(q), shape.heads * region.value_dim), q)
 
     def add(self, x: F32, y: F32) -> F32:
         return self._elementwise(elementwise.add, x, y)
@@ -120,12 +198,30 @@ class TapeOps:
     def soft_cap(self, x: F32, cap: float) -> F32:
         return self._elementwise(elementwise.soft_cap, x, x, cap)
 
-    def gate(self, kind: str, x: F32, y: F32) -> F32:
-        return self._elementwise(GATES[kind][1], x, y)
+    def gate(self, kind: str, x: F32, y: F32, limit: float = 0.0) -> F32:
+        return self._elementwise(GATES[kind][1], x, y, limit)
+
+    def activate(self, kind: str, x: F32) -> F32:
+        return self._elementwise(ACTIVATIONS[kind][1], x, x)
+
+    def clip(self, x: F32, limit: float) -> F32:
+        return self._elementwise(elementwise.clip, x, x, limit)
+
+    def join(self, x: F32, y: F32) -> F32:
+        out = self.pool.take((len(x), x.shape[1] + y.shape[1]))
+        values = (x, y, out, len(x), x.shape[1], y.shape[1], x.strides[0], y.strides[0])
+        self.tape.emit(elementwise.join, self._parts(out.size, len(x)), values, [x, y], [out])
+        return out
+
+    def columns(self, x: F32, start: int, stop: int) -> F32:
+        part = x[:, start:stop]
+        return self._elementwise(elementwise.scale, part, part, 1.0)
 
     def _elementwise(self, kernel: Kernel, x: F32, y: F32, number: float = 0.0) -> F32:
         rows, stride = _rows(x)
         stride_y = 0 if y.ndim < x.ndim else _rows(y)[1]
+        if not stride_y:
+            self.tape.keep(y)
         out = self.pool.take(x.shape)
         values = (x, y, out, rows, x.shape[-1], stride, stride_y, number)
         self.tape.emit(kernel, self._parts(x.size, rows), values, [x, y], [out])
@@ -144,6 +240,32 @@ class TapeOps:
 
         if count:
             self.tape.host(copy)
+        return out
+
+    def decay(self, x: F32, dt: F32, a: F32, bound: float, sign: float) -> F32:
+        rows, heads, n = len(x), a.size, x.shape[1] // a.size
+        out = self.pool.take((rows, heads, n))
+        values = (x, dt, a, out, rows, heads, n, x.strides[0], bound, sign)
+        self.tape.emit(decay, self._parts(x.size, rows * heads), values, [x], [out])
+        return out
+
+    def recur(
+        self,
+        recurrence: Recurrence,
+        shape: Sequence[int],
+        state: State,
+        inputs: Sequence[F32],
+        weights: Sequence[Any],
+    ) -> F32:
+        out = self.pool.take(tuple(shape))
+        if recurrence.emit is not None:
+            recurrence.emit(self.tape, self.threads, state, inputs, weights, out)
+            return out
+
+        def compute() -> None:
+            run_formula(recurrence.formula, np.float32, state, inputs, weights, out)
+
+        self.tape.host(compute)
         return out
 
     def twin(self, function: Callable[..., Any], shape: Sequence[int], *inputs: F32) -> F32:

@@ -30,6 +30,7 @@ from .simd import (
 
 LOG2_E = 1.44269504088896341
 LN2_HIGH, LN2_LOW = 0.693359375, -2.12194440e-4
+LN_2 = 0.69314718055994531
 EXP_LOW, EXP_HIGH = -87.3, 88.3
 
 
@@ -60,6 +61,25 @@ def exp(x):
 def sigmoid(x):
     """1 / (1 + exp(-x))."""
     return div(splat(1.0), splat(1.0) + exp(splat(0.0) - x))
+
+
+@inline
+def softplus(x):
+    """log(1 + exp(x)) = max(x, 0) + log(1 + u), u = exp(-|x|), by Cephes' polynomial of logf."""
+    u = exp(splat(0.0) - vabs(x))
+    large = exceeds(u, splat(0.41421356237))
+    z = select(large, (u - splat(1.0)) * splat(0.5), u)
+    p = fma(splat(7.0376836292e-2), z, splat(-1.1514610310e-1))
+    p = fma(p, z, splat(1.1676998740e-1))
+    p = fma(p, z, splat(-1.2420140846e-1))
+    p = fma(p, z, splat(1.4249322787e-1))
+    p = fma(p, z, splat(-1.6668057665e-1))
+    p = fma(p, z, splat(2.0000714765e-1))
+    p = fma(p, z, splat(-2.4999993993e-1))
+    p = fma(p, z, splat(3.3333331174e-1))
+    square = z * z
+    log = fma(splat(-0.5), square, p * square * z) + z
+    return vmax(x, splat(0.0)) + log + select(large, splat(LN_2), splat(0.0))
 
 
 @inline

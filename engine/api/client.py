@@ -2,145 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from os import PathLike
 from types import TracebackType
-from typing import Any, BinaryIO, NoReturn, Self, TypeAlias
+from typing import BinaryIO, NoReturn, Self, TypeAlias
 
-from ...formats.errors import GGUFError
-from ...formats.gguf import open_gguf
-from ..errors import LMStudioClientError, LMStudioValueError, ModelLoadError
-from .config import LoadConfigInput, note_once, parse_load_config
-from .folder import Found, downloaded, models_folder, relative
+from ..errors import LMStudioClientError, LMStudioValueError
+from .config import LoadConfigInput, note_once
+from .embedding import EmbeddingModel
 from .llm import LLM
-from .registry import REGISTRY, Registry, model_info
-from .results import LlmInfo, LlmInstanceInfo
+from .sessions import AnyDownloadedModel, EmbeddingSession, LlmSession
 
 NAMESPACES = (None, "llm", "embedding")
-LoadProgress: TypeAlias = Callable[[float], Any]
 LocalFileInput: TypeAlias = BinaryIO | bytes | str | PathLike[str]
-
-
-class DownloadedLlm:
-    """A model file in the models folder, not loaded yet."""
-
-    type = "llm"
-
-    def __init__(self, found: Found, registry: Registry = REGISTRY) -> None:
-        self._found = found
-        self._registry = registry
-
-    @property
-    def model_key(self) -> str:
-        """The name to load it by."""
-        return self._found.key
-
-    @property
-    def path(self) -> str:
-        """The file, relative to the models folder."""
-        return relative(self._found.path, models_folder())
-
-    @property
-    def info(self) -> LlmInfo:
-        """Facts from the file's metadata; `ModelLoadError` if it cannot be read."""
-        try:
-            with open_gguf(self._found.path) as file:
-                return model_info(self._found, file.metadata, file.size_bytes)
-        except (GGUFError, OSError) as error:
-            raise ModelLoadError(f"cannot read {self._found.path}: {error}") from error
-
-    def model(
-        self,
-        *,
-        ttl: int | None = None,
-        config: LoadConfigInput = None,
-        on_load_progress: LoadProgress | None = None,
-    ) -> LLM:
-        """Get it loaded: the instance there is, or a new one."""
-        return LlmSession(self._registry).model(
-            self.model_key, ttl=ttl, config=config, on_load_progress=on_load_progress
-        )
-
-    def load_new_instance(
-        self,
-        *,
-        ttl: int | None = None,
-        instance_identifier: str | None = None,
-        config: LoadConfigInput = None,
-        on_load_progress: LoadProgress | None = None,
-    ) -> LLM:
-        """Load it once more, whatever is loaded."""
-        return LlmSession(self._registry).load_new_instance(
-            self.model_key,
-            instance_identifier,
-            ttl=ttl,
-            config=config,
-            on_load_progress=on_load_progress,
-        )
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, DownloadedLlm) and other._found == self._found
-
-    def __hash__(self) -> int:
-        return hash(self._found)
-
-    def __repr__(self) -> str:
-        return f"DownloadedLlm(model_key={self.model_key!r}, path={self.path!r})"
-
-
-AnyDownloadedModel: TypeAlias = DownloadedLlm
-
-
-class LlmSession:
-    """`client.llm`: load, list and unload language models."""
-
-    connected = True
-
-    def __init__(self, registry: Registry = REGISTRY) -> None:
-        self._registry = registry
-
-    def model(
-        self,
-        model_key: str | None = None,
-        /,
-        *,
-        ttl: int | None = None,
-        config: LoadConfigInput = None,
-        on_load_progress: LoadProgress | None = None,
-    ) -> LLM:
-        """Return a loaded model, loading it if need be; no key: any, or the default model."""
-        _note_ttl(ttl)
-        return LLM(self._registry.get(model_key, parse_load_config(config), on_load_progress))
-
-    def load_new_instance(
-        self,
-        model_key: str,
-        instance_identifier: str | None = None,
-        *,
-        ttl: int | None = None,
-        config: LoadConfigInput = None,
-        on_load_progress: LoadProgress | None = None,
-    ) -> LLM:
-        """Load a model once more; an identifier in use is refused."""
-        _note_ttl(ttl)
-        checked = parse_load_config(config)
-        return LLM(self._registry.load(model_key, instance_identifier, checked, on_load_progress))
-
-    def list_loaded(self) -> list[LLM]:
-        """Handles of every loaded model."""
-        return [LLM(instance) for instance in self._registry.loaded()]
-
-    def list_downloaded(self) -> list[DownloadedLlm]:
-        """Every model file in the models folder."""
-        return [DownloadedLlm(found, self._registry) for found in downloaded(models_folder())]
-
-    def unload(self, identifier: str) -> None:
-        """Unload by identifier."""
-        self._registry.unload(identifier)
-
-    def get_model_info(self, identifier: str) -> LlmInstanceInfo:
-        """Facts about a loaded model."""
-        return LLM(self._registry.named(identifier)).get_info()
 
 
 class Client:
@@ -151,12 +24,13 @@ class Client:
             note_once("Client: api_host is not used, models run in this process")
         self.api_host = api_host
         self.llm = LlmSession()
+        self.embedding = EmbeddingSession()
 
-    def list_downloaded_models(self, namespace: str | None = None) -> list[DownloadedLlm]:
+    def list_downloaded_models(self, namespace: str | None = None) -> list[AnyDownloadedModel]:
         """Every model file in the models folder."""
         return list_downloaded_models(namespace)
 
-    def list_loaded_models(self, namespace: str | None = None) -> list[LLM]:
+    def list_loaded_models(self, namespace: str | None = None) -> list[LLM | EmbeddingModel]:
         """Handles of every loaded model."""
         return list_loaded_models(namespace)
 
@@ -190,16 +64,32 @@ def llm(
     return LlmSession().model(model_key, ttl=ttl, config=config)
 
 
-def list_downloaded_models(namespace: str | None = None) -> list[DownloadedLlm]:
+def embedding_model(
+    model_key: str | None = None,
+    /,
+    *,
+    ttl: int | None = None,
+    config: LoadConfigInput = None,
+) -> EmbeddingModel:
+    """Return a loaded embedding model: `embedding_model("all-minilm-l6-v2").embed("Hi")`.
+
+    What `llm` says of keys and configs holds here too.
+    """
+    return EmbeddingSession().model(model_key, ttl=ttl, config=config)
+
+
+def list_downloaded_models(namespace: str | None = None) -> list[AnyDownloadedModel]:
     """Every model file in the models folder; `namespace` is None, "llm" or "embedding"."""
     _check_namespace(namespace)
-    return [] if namespace == "embedding" else LlmSession().list_downloaded()
+    llms = [] if namespace == "embedding" else LlmSession().list_downloaded()
+    return [*llms, *([] if namespace == "llm" else EmbeddingSession().list_downloaded())]
 
 
-def list_loaded_models(namespace: str | None = None) -> list[LLM]:
+def list_loaded_models(namespace: str | None = None) -> list[LLM | EmbeddingModel]:
     """Handles of every loaded model; `namespace` is None, "llm" or "embedding"."""
     _check_namespace(namespace)
-    return [] if namespace == "embedding" else LlmSession().list_loaded()
+    llms = [] if namespace == "embedding" else LlmSession().list_loaded()
+    return [*llms, *([] if namespace == "llm" else EmbeddingSession().list_loaded())]
 
 
 def get_default_client(api_host: str | None = None) -> Client:
@@ -237,7 +127,3 @@ def _check_namespace(namespace: str | None) -> None:
     if namespace not in NAMESPACES:
         raise LMStudioValueError(f"namespace is {namespace!r}, expected None, 'llm' or 'embedding'")
 
-
-def _note_ttl(ttl: int | None) -> None:
-    if ttl is not None:
-        note_once("ttl is not used: models stay loaded until unload() or the end of the process")

@@ -95,9 +95,14 @@ class LlmLoadModelConfig(Struct):
     keep_model_in_memory: Any = None
 
 
+class EmbeddingLoadModelConfig(LlmLoadModelConfig):
+    """How to open an embedding model: the same keys."""
+
+
 LlmPredictionConfigDict: TypeAlias = DictObject
 LlmLoadModelConfigDict: TypeAlias = DictObject
-AnyLoadConfig: TypeAlias = LlmLoadModelConfig
+EmbeddingLoadModelConfigDict: TypeAlias = DictObject
+AnyLoadConfig: TypeAlias = LlmLoadModelConfig | EmbeddingLoadModelConfig
 PredictionConfigInput: TypeAlias = LlmPredictionConfig | DictObject | None
 LoadConfigInput: TypeAlias = LlmLoadModelConfig | DictObject | None
 

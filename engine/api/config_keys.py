@@ -182,8 +182,8 @@ PREDICTION_KEYS: tuple[Key, ...] = (
     Key(
         "promptLookup",
         **_dict(
-            Key("maxNgram", *_COUNT),
-            Key("maxDraft", *_COUNT),
+            Key("maxNgram", *_int("an integer from 1 to 32", lambda value: 1 <= value <= 32)),
+            Key("maxDraft", *_int("an integer from 1 to 64", lambda value: 1 <= value <= 64)),
             plus=", or true or false",
             also=lambda value: isinstance(value, bool),
         ),

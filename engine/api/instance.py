@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from ..draft_policy import Timings
 from ..errors import LMStudioModelNotFoundError
 from ..load_config import LoadConfig
 from ..prefix import PrefixCache
 from .config import LlmLoadModelConfig
-from .results import LlmInfo, LlmInstanceInfo
+from .results import (
+    EmbeddingModelInstanceInfo,
+    LlmInfo,
+    LlmInstanceInfo,
+    ModelInfo,
+    ModelInstanceInfo,
+)
 
 if TYPE_CHECKING:
     from ..model import Model
@@ -27,7 +34,7 @@ class Instance:
         model: Model,
         *,
         identifier: str,
-        info: LlmInfo,
+        info: ModelInfo,
         path: Path,
         config: LlmLoadModelConfig,
     ) -> None:
@@ -37,6 +44,7 @@ class Instance:
         self.path = path
         self.config = config
         self.sessions: PrefixCache[Session] = PrefixCache(model.session)
+        self.timings = Timings()
         self.unloaded = False
         self._users = 0
         self._lock = Lock()
@@ -46,17 +54,17 @@ class Instance:
         """How many prompt tokens are fed at a time."""
         return self.config.eval_batch_size or LoadConfig().eval_batch_size
 
-    def instance_info(self) -> LlmInstanceInfo:
+    def instance_info(self) -> ModelInstanceInfo:
         """Facts about this loaded model."""
-        shared: dict[str, Any] = {
-            name: getattr(self.info, name) for name in LlmInfo.__struct_fields__
-        }
-        return LlmInstanceInfo(
-            **shared,
+        made: Any = LlmInstanceInfo if isinstance(self.info, LlmInfo) else EmbeddingModelInstanceInfo
+        fields = type(self.info).__struct_fields__
+        info: ModelInstanceInfo = made(
+            **{name: getattr(self.info, name) for name in fields},
             identifier=self.identifier,
             instance_reference=f"{self.identifier}@{id(self):x}",
             context_length=self.model.context_length,
         )
+        return info
 
     @contextmanager
     def in_use(self) -> Iterator[Model]:
@@ -72,6 +80,20 @@ class Instance:
                 last = self.unloaded and self._users == 0
             if last:
                 self._close()
+
+    @contextmanager
+    def session_for(self, ids: Sequence[int]) -> Iterator[Session]:
+        """A session with a beginning of `ids`, kept for later calls unless a step was torn."""
+        session = self.sessions.acquire(ids)
+        try:
+            yield session
+        except GeneratorExit:
+            self.sessions.release(session)
+            raise
+        except BaseException:
+            session.close()
+            raise
+        self.sessions.release(session)
 
     def unload(self) -> None:
         """Stop running predictions at their next token, then free the memory."""

@@ -28,11 +28,15 @@ class Labeller:
         self._tools = TagSplitter(TOOL_TAGS if expects_tools else {})
         self._reasoning = TagSplitter(reasoning_tags, open_tag)
         self._tokens = 0
+        self._drafted = False
         self.tool_calls: list[str] = []
 
-    def push(self, text: str, tokens: int) -> Iterator[LlmPredictionFragment]:
-        """Take a piece and the number of its tokens; yield what can be shown."""
+    def push(
+        self, text: str, tokens: int, drafted: bool = False
+    ) -> Iterator[LlmPredictionFragment]:
+        """Take a piece, its tokens, whether one was drafted; yield what can be shown."""
         self._tokens += tokens
+        self._drafted |= drafted
         yield from self._answer(self._tools.push(text))
 
     def flush(self) -> Iterator[LlmPredictionFragment]:
@@ -51,10 +55,11 @@ class Labeller:
 
     def _fragments(self, parts: Iterable[Part]) -> Iterator[LlmPredictionFragment]:
         for kind, text in parts:
-            tokens, self._tokens = self._tokens, 0
-            yield LlmPredictionFragment(
+            fragment = LlmPredictionFragment(
                 content=text,
-                tokens_count=tokens,
-                contains_drafted=False,
+                tokens_count=self._tokens,
+                contains_drafted=self._drafted,
                 reasoning_type=REASONING_TYPES[kind],
             )
+            self._tokens, self._drafted = 0, False
+            yield fragment

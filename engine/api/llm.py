@@ -134,7 +134,7 @@ class LLM(SyncModelHandle):
                 f"no preset {call.preset!r}: presets belong to the LM Studio app, use config"
             )
         config = parse_prediction_config(call.config)
-        _note_unready(config)
+        _note_unused(config)
         structured = structured_setting(call.response_format, config.structured)
         with self._instance.in_use(), text_errors():
             prediction = Prediction(
@@ -143,11 +143,6 @@ class LLM(SyncModelHandle):
         return PredictionStream(prediction, call)
 
 
-def _note_unready(config: LlmPredictionConfig) -> None:
-    if config.draft_model is not None:
-        raise LMStudioValueError(
-            f"prediction config: draftModel is {config.draft_model!r}, but speculative decoding is "
-            "not available yet in this version"
-        )
+def _note_unused(config: LlmPredictionConfig) -> None:
     if config.cpu_threads is not None:
         note_once("prediction config key 'cpuThreads' is not used: set it in the load config")

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ...sampling.errors import SamplingError
 from ...sampling.sampler import Sampler
 from ..errors import LMStudioPredictionError
 from ..generate import Generation, Limits, StopReason, fitted
 from .config import LlmPredictionConfig
+from .drafting import Drafting
 from .instance import Instance
 from .labels import Labeller
-from .results import LlmPredictionFragment, LlmPredictionStats, PredictionResult
+from .results import LlmInfo, LlmPredictionFragment, LlmPredictionStats, PredictionResult
 from .settings import effective_config, limits, sampling_params
 from .structured import compile_structured, parse_structured
 
 if TYPE_CHECKING:
     from ..model import Model
-    from ..session import Session
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +63,7 @@ class Prediction:
         self._params = sampling_params(self.config, model.tokenizer)
         self._mask = compile_structured(structured, model.tokenizer) if structured else None
         self._content: list[str] = []
+        self._drafting = Drafting(instance, self.config)
         self._generation: Generation | None = None
 
     def fragments(
@@ -73,8 +74,23 @@ class Prediction:
             prompt = self._make_prompt(self.config)
             limit = self._limits(prompt)
             ids = fitted(prompt.ids, limit)
-            with self._session(ids) as session:
-                self._generation = self._start(model, session, ids, limit, on_progress)
+            sampler = self._sampler(model)
+            with (
+                _sampling_errors(),
+                self._instance.session_for(ids) as session,
+                self._drafting.running(sampler, ids) as speculation,
+            ):
+                self._generation = Generation(
+                    session,
+                    model.tokenizer.stream(),
+                    sampler,
+                    ids,
+                    limit,
+                    end_tokens=model.tokenizer.eog,
+                    speculation=speculation,
+                    interrupted=self._interrupted,
+                    on_progress=on_progress,
+                )
                 for fragment in self._labelled(self._generation, prompt):
                     self._content.append(fragment.content)
                     yield fragment
@@ -90,60 +106,24 @@ class Prediction:
             content=content,
             parsed=parse_structured(content, setting),
             stats=stats,
-            model_info=self._instance.info,
+            model_info=cast(LlmInfo, self._instance.info),
             load_config=self._instance.config,
             prediction_config=self.config,
             logprobs=self._logprobs() if self.config.logprobs else None,
         )
 
-    def _start(
-        self,
-        model: Model,
-        session: Session,
-        ids: Sequence[int],
-        limit: Limits,
-        on_progress: Callable[[float], None],
-    ) -> Generation:
-        tokenizer = model.tokenizer
-        return Generation(
-            session,
-            tokenizer.stream(),
-            Sampler(
-                self._params, model.n_vocab, token_bytes=tokenizer.token_bytes, mask=self._mask
-            ),
-            ids,
-            limit,
-            end_tokens=tokenizer.eog,
-            interrupted=self._interrupted,
-            on_progress=on_progress,
-        )
+    def _sampler(self, model: Model) -> Sampler:
+        token_bytes = model.tokenizer.token_bytes
+        return Sampler(self._params, model.n_vocab, token_bytes=token_bytes, mask=self._mask)
 
     def _labelled(self, generation: Generation, prompt: Prompt) -> Iterator[LlmPredictionFragment]:
         labeller = Labeller(
             prompt.reasoning_tags, prompt.open_tag, expects_tools=self._expects_tools
         )
         self.tool_calls = labeller.tool_calls
-        for text, tokens in generation:
-            yield from labeller.push(text, tokens)
+        for piece in generation:
+            yield from labeller.push(*piece)
         yield from labeller.flush()
-
-    @contextmanager
-    def _session(self, ids: Sequence[int]) -> Iterator[Session]:
-        """A session for `ids`, kept for later calls unless a step was torn (Ctrl-C, a failure)."""
-        kept = self._instance.sessions
-        session = kept.acquire(ids)
-        try:
-            yield session
-        except GeneratorExit:
-            kept.release(session)
-            raise
-        except SamplingError as error:
-            session.close()
-            raise LMStudioPredictionError(str(error)) from error
-        except BaseException:
-            session.close()
-            raise
-        kept.release(session)
 
     def _limits(self, prompt: Prompt) -> Limits:
         found = limits(
@@ -171,6 +151,7 @@ class Prediction:
             prompt_tokens_count=made.prompt_tokens,
             predicted_tokens_count=len(made.predicted),
             total_tokens_count=made.prompt_tokens + len(made.predicted),
+            **self._drafting.stats(),
         )
 
     def _logprobs(self) -> list[dict[str, Any]]:
@@ -184,3 +165,11 @@ class Prediction:
     def _logprob(self, token: int, logprob: float) -> dict[str, Any]:
         text = self._instance.model.tokenizer.decode([token], special=True)
         return {"token": token, "text": text, "logprob": logprob}
+
+
+@contextmanager
+def _sampling_errors() -> Iterator[None]:
+    try:
+        yield
+    except SamplingError as error:
+        raise LMStudioPredictionError(str(error)) from error

@@ -19,19 +19,23 @@ from ..errors import (
     ModelLoadError,
 )
 from ..load_config import LoadConfig
-from .catalogue import DEFAULT_MODEL
+from .catalogue import DEFAULT_EMBEDDING_MODEL, DEFAULT_MODEL
 from .config import LlmLoadModelConfig, engine_load_config
 from .fetch import fetch
 from .folder import Found, find, models_folder, relative
 from .instance import Instance
+from .kinds import Kind, kind_of_file
 from .progress import Progress
-from .results import LlmInfo
+from .results import EmbeddingModelInfo, LlmInfo, ModelInfo
 
 if TYPE_CHECKING:
     from ..model import Model
 
 LOAD_ERRORS = (GGUFError, TokenizerError, TemplateError, OSError, ValueError)
 LoadProgress = Callable[[float], Any]
+DEFAULTS: dict[Kind, str] = {"llm": DEFAULT_MODEL, "embedding": DEFAULT_EMBEDDING_MODEL}
+NAMES: dict[Kind, str] = {"llm": "a language model", "embedding": "an embedding model"}
+VERBS: dict[Kind, str] = {"llm": "llm()", "embedding": "embedding_model()"}
 
 
 def open_model(path: Path, config: LoadConfig) -> Model:
@@ -46,26 +50,38 @@ def open_model(path: Path, config: LoadConfig) -> Model:
         raise ModelLoadError(f"cannot load {path}: {error}") from error
 
 
-def model_info(found: Found, metadata: Mapping[str, object], size_bytes: int) -> LlmInfo:
+def model_info(
+    found: Found, metadata: Mapping[str, object], size_bytes: int, kind: Kind = "llm"
+) -> ModelInfo:
     """Facts about a model file, from its metadata."""
     architecture = metadata.get("general.architecture")
     trained = metadata.get(f"{architecture}.context_length")
-    return LlmInfo(
-        model_key=found.key,
-        format="gguf",
-        display_name=str(metadata.get("general.name") or found.path.stem),
-        path=relative(found.path, models_folder()),
-        size_bytes=size_bytes,
-        vision=False,
-        trained_for_tool_use="tools" in str(metadata.get("tokenizer.chat_template", "")),
-        max_context_length=trained if isinstance(trained, int) else 0,
-        params_string=_text(metadata.get("general.size_label")),
-        architecture=_text(architecture),
-    )
+    facts: dict[str, Any] = {
+        "model_key": found.key,
+        "format": "gguf",
+        "display_name": str(metadata.get("general.name") or found.path.stem),
+        "path": relative(found.path, models_folder()),
+        "size_bytes": size_bytes,
+        "max_context_length": trained if isinstance(trained, int) else 0,
+        "params_string": _text(metadata.get("general.size_label")),
+        "architecture": _text(architecture),
+    }
+    if kind == "embedding":
+        return EmbeddingModelInfo(**facts)
+    tools = "tools" in str(metadata.get("tokenizer.chat_template", ""))
+    return LlmInfo(**facts, vision=False, trained_for_tool_use=tools)
 
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _refuse_other_kind(found: Found, kind: Kind) -> None:
+    actual = kind_of_file(found.path)
+    if actual != kind:
+        raise LMStudioModelNotFoundError(
+            f"model {found.key!r} is {NAMES[actual]}, not {NAMES[kind]}: use {VERBS[actual]}"
+        )
 
 
 def present(key: str) -> Found:
@@ -84,21 +100,27 @@ class Registry:
         self._loaded: dict[str, Instance] = {}
         self._lock = RLock()
 
-    def loaded(self) -> list[Instance]:
-        """Every loaded model, oldest first."""
+    def loaded(self, kind: Kind | None = None) -> list[Instance]:
+        """Every loaded model, or those of a kind, oldest first."""
         with self._lock:
-            return list(self._loaded.values())
+            return [i for i in self._loaded.values() if kind in (None, i.info.type)]
 
     def get(
         self,
         key: str | None,
         config: LlmLoadModelConfig,
         on_progress: LoadProgress | None = None,
+        kind: Kind = "llm",
     ) -> Instance:
         """Return a loaded model for `key`, or load it; no key: any loaded one, else the default."""
         with self._lock:
-            instance = self._match(key, config)
-            return instance or self.load(key or DEFAULT_MODEL, None, config, on_progress)
+            instance = self._match(key, config, kind)
+            return instance or self.load(key or DEFAULTS[kind], None, config, on_progress, kind)
+
+    def get_any(self, key: str, config: LlmLoadModelConfig) -> Instance:
+        """Return a loaded model for `key`, whatever its config, or load it with this one."""
+        with self._lock:
+            return self._match(key, LlmLoadModelConfig(), "llm") or self.load(key, None, config)
 
     def load(
         self,
@@ -106,8 +128,9 @@ class Registry:
         identifier: str | None,
         config: LlmLoadModelConfig,
         on_progress: LoadProgress | None = None,
+        kind: Kind = "llm",
     ) -> Instance:
-        """Load another instance; an identifier in use is refused."""
+        """Load another instance; an identifier in use, or a model of another kind, is refused."""
         with self._lock:
             if identifier in self._loaded:
                 raise LMStudioServerError(
@@ -116,11 +139,12 @@ class Registry:
             report = on_progress or (lambda share: None)
             report(0.0)
             found = present(key)
+            _refuse_other_kind(found, kind)
             model = self._open_model(found.path, engine_load_config(config))
             instance = Instance(
                 model,
                 identifier=identifier or self._free_identifier(key),
-                info=model_info(found, model.metadata, model.file.size_bytes),
+                info=model_info(found, model.metadata, model.file.size_bytes, kind),
                 path=found.path,
                 config=config,
             )
@@ -148,13 +172,13 @@ class Registry:
             if self._loaded.get(instance.identifier) is instance:
                 del self._loaded[instance.identifier]
 
-    def _match(self, key: str | None, config: LlmLoadModelConfig) -> Instance | None:
+    def _match(self, key: str | None, config: LlmLoadModelConfig, kind: Kind) -> Instance | None:
         any_config = not config.to_dict()
-        if any_config and key in self._loaded:
+        if any_config and key in self._loaded and self._loaded[key].info.type == kind:
             return self._loaded[key]
         path = None if key is None else self._path(key)
         wanted = engine_load_config(config)
-        for instance in self._loaded.values():
+        for instance in self.loaded(kind):
             right_config = any_config or engine_load_config(instance.config) == wanted
             if right_config and path in (None, instance.path):
                 return instance

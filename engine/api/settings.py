@@ -20,6 +20,8 @@ DEFAULTS: dict[str, Any] = {
     "stop_strings": [],
     "tool_call_stop_strings": [],
     "context_overflow_policy": "stopAtLimit",
+    "prompt_lookup": True,
+    "speculative_acceptance": "match",
 }
 NESTED: dict[str, type[Any]] = {
     "dry": Dry,

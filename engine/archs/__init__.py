@@ -2,8 +2,76 @@
 
 from __future__ import annotations
 
-from ..arch import Arch
-from .gemma import GEMMA3
-from .llama import LLAMA
+import inspect
+from collections.abc import Callable, Container
 
-ARCHS: dict[str, Arch] = {arch.name: arch for arch in (LLAMA, GEMMA3)}
+from ...formats.errors import GGUFError
+from ...formats.metadata import Metadata
+from ..arch import Arch
+from . import (
+    cohere,
+    compressed,
+    delta,
+    diffusion,
+    encoder,
+    experts,
+    gemma,
+    glm,
+    granite,
+    halves,
+    latent,
+    layer_norm,
+    llama,
+    olmo,
+    qwen,
+    recurrent,
+)
+
+FAMILIES = (
+    llama, qwen, gemma, halves, layer_norm, cohere, granite, olmo, glm, experts, latent, diffusion,
+    encoder, recurrent, delta, compressed,
+)  # fmt: skip
+
+
+def _specs() -> dict[str, list[Arch]]:
+    """All specs by architecture; those of one name differ in what a file may say."""
+    specs: dict[str, list[Arch]] = {}
+    found = [x for family in FAMILIES for x in vars(family).values() if isinstance(x, Arch)]
+    for arch in found:
+        same = specs.setdefault(arch.name, [])
+        same += [] if arch in same else [arch]
+    return specs
+
+
+SPECS = _specs()
+ARCHS: dict[str, Arch] = {name: same[0] for name, same in SPECS.items()}
+# Architectures whose file chooses among several specs, by metadata or by the tensors it has.
+VARIANTS: dict[str, Callable[..., Arch]] = {
+    "baichuan": llama.baichuan,
+    "llama4": llama.llama4,
+    "refact": llama.refact,
+    "gemma2": gemma.gemma2,
+    "gemma3": gemma.gemma3,
+    "mpt": layer_norm.mpt,
+    "gptneox": layer_norm.gptneox,
+    "stablelm": layer_norm.stablelm,
+    "cohere2moe": cohere.cohere2moe,
+    "granite": granite.granite,
+    "granitehybrid": recurrent.granite_hybrid,
+    "bailingmoe3": delta.bailingmoe3,
+    "exaone4": halves.exaone4,
+    "glm4": glm.glm4,
+    "glm4moe": glm.glm4moe,
+}
+
+
+def find_arch(name: str, metadata: Metadata, tensors: Container[str]) -> Arch:
+    """The spec of a file. Raises GGUFError if there is none of this name."""
+    if name not in ARCHS:
+        known = ", ".join(sorted(ARCHS))
+        raise GGUFError("general.architecture", None, name, f"one of {known}")
+    choose = VARIANTS.get(name)
+    if choose is None:
+        return ARCHS[name]
+    given = (metadata, tensors)[: len(inspect.signature(choose).parameters)]
+    return choose(*given)

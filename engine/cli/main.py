@@ -90,6 +90,9 @@ def _add_arguments(name: str, command: argparse.ArgumentParser) -> None:
         )
         command.add_argument("--max-tokens", type=int, metavar="N", help="longest answer")
         command.add_argument("--seed", type=int, metavar="N", help="same seed, same answer")
+    if name == "embed":
+        command.add_argument("--lines", action="store_true", help="one vector per line of the text")
+        command.add_argument("--out", metavar="FILE", help="write a NumPy file (.npy) instead")
     if name == "tokens":
         command.add_argument(
             "--parse-special", action="store_true", help="read the texts of control tokens as such"

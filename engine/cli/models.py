@@ -7,11 +7,11 @@ import json
 import sys
 from typing import Any
 
-from ..api.catalogue import CATALOGUE
+from ..api.catalogue import CATALOGUE, DEFAULT_EMBEDDING_MODEL
+from ..api.client import embedding_model
 from ..api.folder import Found, downloaded, models_folder, relative
 from ..api.registry import present
-from ..errors import LMStudioServerError
-from .inputs import load_model, read_configs
+from .inputs import load_model, read_configs, read_text
 from .progress import compiling
 
 
@@ -52,8 +52,31 @@ def warm(args: argparse.Namespace) -> None:
 
 
 def embed(args: argparse.Namespace) -> None:
-    """Not there yet."""
-    raise LMStudioServerError("embedding models are not available yet in this version")
+    """Write the vector of TEXT as JSON, or to a .npy file; with --lines one per line of it."""
+    prediction, load = read_configs(args)
+    if prediction:
+        args.usage_error(f"embed takes load config keys only, found {sorted(prediction)}")
+    text = read_text(args)
+    key = args.model or DEFAULT_EMBEDDING_MODEL
+    with compiling() as progress:
+        if progress.live:
+            progress.update(f"loading {key}")
+        model = embedding_model(key, config=load or None)
+        vectors = model.embed(text.splitlines()) if args.lines else model.embed(text)
+    if args.out is None:
+        print(json.dumps(vectors))
+    else:
+        _save(args.out, vectors)
+    if args.stats:
+        count = len(vectors) if args.lines else 1
+        print(f"{count} vectors of {model.identifier}", file=sys.stderr)
+
+
+def _save(path: str, vectors: list[Any]) -> None:
+    import numpy as np
+
+    with open(path, "wb") as file:  # as named: np.save would add .npy to a name without it
+        np.save(file, np.array(vectors, np.float32))
 
 
 def _row(found: Found) -> dict[str, Any]:

@@ -9,6 +9,8 @@ import numpy as np
 
 from .._jit import jit
 
+TOO_MUCH = -2
+
 
 @jit
 def byte_classes(lo, hi, classes):  # u1[edges], u1[edges], u1[256] -> number of classes
@@ -69,11 +71,11 @@ def _find(table, starts, pool, members, count, states):
 
 @jit
 def determinise(start, final, edge_start, edge_lo, edge_hi, edge_to, eps_start, eps_to,
-                classes, n_classes, trans, accept, pool):  # fmt: skip
-    """Subset construction into trans i4[bound, n_classes], accept u1[bound]; states, or -1.
+                classes, n_classes, trans, accept, pool, top, most_visits):  # fmt: skip
+    """Subset construction into trans i4[bound, n_classes], accept u1[bound]; states, -1, TOO_MUCH.
 
     `edge_start`/`eps_start` i4[n + 1] index the byte and the empty edges of each NFA state;
-    `pool` i4[*] holds the sets.
+    `pool` i4[*] holds the sets. A set with the state `top` in it is that of `top` alone.
     """
     n = edge_start.shape[0] - 1
     bound = trans.shape[0]
@@ -95,6 +97,7 @@ def determinise(start, final, edge_start, edge_lo, edge_hi, edge_to, eps_start, 
     starts[1] = count
     table[_hash(members, count) & (size - 1)] = 0
     states = 1
+    visits = 0
     s = 0
     while s < states:
         for i in range(starts[s], starts[s + 1]):
@@ -111,10 +114,18 @@ def determinise(start, final, edge_start, edge_lo, edge_hi, edge_to, eps_start, 
                         seen[to] = stamp
                         members[count] = to
                         count += 1
+            visits += starts[s + 1] - starts[s]
+            if visits > most_visits:
+                return TOO_MUCH
             if count == 0:
                 trans[s, group] = -1
                 continue
             count = _close(eps_start, eps_to, seen, stamp, members, count)
+            if top >= 0 and seen[top] == stamp and count > 1:
+                stamp += 1
+                members[0] = top
+                seen[top] = stamp
+                count = _close(eps_start, eps_to, seen, stamp, members, 1)
             found = _find(table, starts, pool, members, count, states)
             if found < 0:
                 if states == bound or starts[states] + count > pool.shape[0]:
@@ -163,7 +174,7 @@ def product(trans_a, accept_a, pair_a, trans_b, accept_b, pair_b, minus, trans, 
             key = key * np.uint64(0xD1B54A32D192ED03)
             slot = np.int64(key >> np.uint64(33)) & (size - 1)
             if next_a == 0 and next_b == 0:
-                slot = 0
+                slot = np.int64(0)
             while table[slot] >= 0:
                 t = table[slot]
                 if origin[t, 0] == next_a and origin[t, 1] == next_b:

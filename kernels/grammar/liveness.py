@@ -1,7 +1,5 @@
 """Which rows can reach the end of their rule: the least fixed point over rows and calls."""
 
-import numpy as np
-
 from .._jit import jit
 from .opcodes import CALL, COUNTED, DEAD, DFA, END, JUMP, SPLIT
 
@@ -36,7 +34,7 @@ def live_rows(code, targets, keys, onward, live):  # -> sweeps
                         ok = True
             elif op == CALL:
                 ok = live[keys[code[row, 1], 0]] != 0 and live[row + 1] != 0
-            elif op == DFA or op == COUNTED:
+            elif op in (DFA, COUNTED):
                 ok = onward[row] >= 0 and live[onward[row]] != 0
             else:
                 ok = live[row + 1] != 0

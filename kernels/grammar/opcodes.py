@@ -1,8 +1,8 @@
 """The parser's instruction set: one row (op, a, b, c) of i4 per instruction.
 
 An item of the parser is (instruction, return node, data); `data` is one i8 the instructions below
-read and write, packed as  white-space run (8 bits) | count (16) | set of flags (40),  or inside a
-counted string as  characters still allowed (28) | characters still needed (28).
+read and write, packed as  count (16 bits) | set of flags (40),  or inside a counted string as
+characters still allowed (28) | characters still needed (28).
 Consuming instructions wait for a byte or token; all others are empty moves to the next row unless
 said otherwise.
 """
@@ -12,7 +12,7 @@ BYTE = 1  # a: the byte
 SET = 2  # a: row of `sets`
 DFA = 3  # a: row of `trans`; b: where to go on when accepting, or -1; c: class map
 COUNTED = 4  # as DFA; an edge may count a character or ask that none is needed; c: map | need << 19
-SPACE = 5  # JSON white space, bounded run; or straight on
+SPACE = 5  # JSON white space, any run of it; or straight on
 TOKEN = 6  # a: token id
 OTHER_TOKEN = 7  # any token but a
 LAST_CONSUMING = 7
@@ -39,9 +39,6 @@ FLAGS = 40
 FLAG_MASK = (1 << FLAGS) - 1
 COUNT_UNIT = 1 << FLAGS
 COUNT_MAX = 0xFFFF
-RUN_UNIT = 1 << 56
-RUN_MAX = 40
-WITHOUT_RUN = RUN_UNIT - 1
 LENGTH_BITS = 28
 LENGTH_MAX = (1 << LENGTH_BITS) - 1  # as "still allowed": no limit
 NEED_SHIFT = 19

@@ -2,12 +2,14 @@
 
 An item is (row | return node << 32, data). A return node is (column, call key): all callers of the
 same rule in the same column share it, so left recursion ends and ambiguity stays polynomial. A
-column depends on its scanned items alone; `accept_byte` gives equal columns one number, so a number
-stands for all that may follow. Columns above the numbered ones are scratch, dropped from the top.
+column depends on its scanned items alone; `columns.accept_byte` gives equal columns one number, so
+a number stands for all that may follow. Columns above the numbered ones are scratch, dropped from
+the top.
 
 program = (code i4[rows, 4], targets i4[*], trans i4[*], maps u1[*, 256], sets u1[*, 256],
            consts i8[*], keys i4[*, 2])
-store   = (regs i8[8], columns i4[*, 8], items i8[*, 2], nodes i4[*, 3], marks i4[rows], table i4[2^k])
+store   = (regs i8[8], columns i4[*, 8], items i8[*, 2], nodes i4[*, 3], marks i4[rows],
+           table i4[2^k])
 columns: first scanned item, first closure item, first call, end, may end, first node, end of nodes,
          row of the only item if that is an automaton that cannot stop here, else -1.
 nodes:   column, call key, returned without consuming.
@@ -44,17 +46,19 @@ from .opcodes import (
     ONCE,
     OTHER_TOKEN,
     ROOM,
-    RUN_MAX,
-    RUN_UNIT,
     SET,
     SOME_UNSET,
     SPACE,
     SPLIT,
     TOKEN,
-    WITHOUT_RUN,
 )
 
-COLUMNS, STAMP, FULL, KEPT = 0, 1, 2, 3  # regs: columns in use, closure stamp, out of room, numbered
+COLUMNS, STAMP, FULL, KEPT = (
+    0,
+    1,
+    2,
+    3,
+)  # regs: columns in use, closure stamp, out of room, numbered
 DEAD_END, NO_ROOM = -1, -2
 
 
@@ -116,7 +120,7 @@ def _changed(op, a, consts, data):
         return consts[a]
     if op == COUNT and ((data >> FLAGS) & COUNT_MAX) < COUNT_MAX:
         return data + COUNT_UNIT
-    if op == ONCE or op == FLAG:
+    if op in (ONCE, FLAG):
         return data | (np.int64(1) << a)
     return data
 
@@ -205,11 +209,11 @@ def _close(program, store, column):
         op = code[row, 0]
         a = code[row, 1]
         i += 1
-        if op == DFA or op == COUNTED:
+        if op in (DFA, COUNTED):
             if code[row, 2] >= 0:
                 top = _add(store, first, top, code[row, 2], node, data)
         elif op == SPACE:
-            top = _add(store, first, top, row + 1, node, data & WITHOUT_RUN)
+            top = _add(store, first, top, row + 1, node, data)
         elif op <= LAST_CONSUMING:
             continue
         elif op == SPLIT:
@@ -233,12 +237,12 @@ def _close(program, store, column):
     columns[column, 7] = -1
     if waiting == first + 1 and columns[column, 3] == waiting and not may_end:
         row = items[first, 0] & 0xFFFFFFFF
-        if code[row, 0] == DFA or code[row, 0] == COUNTED:
+        if code[row, 0] in (DFA, COUNTED):
             columns[column, 7] = row
 
 
 @jit
-def _open(store):
+def open_column(store):
     """First free item and node above all columns in use."""
     regs, columns, _, _, _, _ = store
     if regs[COLUMNS] == 0:
@@ -248,7 +252,7 @@ def _open(store):
 
 
 @jit
-def _finish(program, store, first, top, first_node):
+def finish_column(program, store, first, top, first_node):
     """Make items[first:top] the scanned items of a new column; its number or an error."""
     regs, columns, _, _, _, _ = store
     if regs[FULL] or regs[COLUMNS] >= columns.shape[0]:
@@ -289,7 +293,7 @@ def counted_edge(code, edge, data):
 
 
 @jit
-def _move(program, row, byte, data):
+def move_item(program, row, byte, data):
     """Where an item goes on a byte: (row or -1, data)."""
     code, _, trans, maps, sets, _, _ = program
     op = code[row, 0]
@@ -305,18 +309,16 @@ def _move(program, row, byte, data):
     if op == SET:
         return (row + 1 if sets[code[row, 1], byte] else -1), data
     if op == SPACE and (byte == 32 or byte == 10 or byte == 9 or byte == 13):
-        if (data >> 56) >= RUN_MAX:
-            return np.int64(-1), data
-        return row, data + RUN_UNIT
+        return row, data
     return np.int64(-1), data
 
 
 @jit
-def _scan_byte(program, store, column, byte, top):
+def scan_byte(program, store, column, byte, top):
     """Append what the column's items become on a byte; the new top."""
     regs, columns, items, _, _, _ = store
     for i in range(columns[column, 1], columns[column, 2]):
-        row, data = _move(program, items[i, 0] & 0xFFFFFFFF, byte, items[i, 1])
+        row, data = move_item(program, items[i, 0] & 0xFFFFFFFF, byte, items[i, 1])
         if row >= 0:
             if top >= items.shape[0]:
                 regs[FULL] = 1
@@ -328,7 +330,7 @@ def _scan_byte(program, store, column, byte, top):
 
 
 @jit
-def _scan_token(program, store, column, token, top):
+def scan_token(program, store, column, token, top):
     """Append what the column's token terminals become on a token id; the new top."""
     code = program[0]
     regs, columns, items, _, _, _ = store
@@ -346,163 +348,40 @@ def _scan_token(program, store, column, token, top):
 
 
 @jit
+def _is_same(store, column, top, end):
+    """Whether items[top:end] are just the column's own scanned items."""
+    _, columns, items, _, _, _ = store
+    first = columns[column, 0]
+    if columns[column, 1] - first != end - top:
+        return False
+    for i in range(end - top):
+        if items[first + i, 0] != items[top + i, 0] or items[first + i, 1] != items[top + i, 1]:
+            return False
+    return True
+
+
+@jit
 def step(program, store, column, byte):
-    """Push the column that follows on a byte: its number, DEAD_END or NO_ROOM."""
-    top, first_node = _open(store)
-    end = _scan_byte(program, store, column, byte, top)
-    return _finish(program, store, top, end, first_node)
+    """Push the column that follows on a byte: its number, DEAD_END or NO_ROOM.
+
+    A byte that changes nothing, as in runs of white space or digits, gives the column itself.
+    """
+    top, first_node = open_column(store)
+    end = scan_byte(program, store, column, byte, top)
+    if end == top:
+        return NO_ROOM if store[0][FULL] else DEAD_END
+    if _is_same(store, column, top, end):
+        return column
+    return finish_column(program, store, top, end, first_node)
 
 
 @jit
 def push(program, store, row, node, data):
     """Push the column of one scanned item: its number, DEAD_END or NO_ROOM."""
     items = store[2]
-    top, first_node = _open(store)
+    top, first_node = open_column(store)
     if top >= items.shape[0]:
         return NO_ROOM
     items[top, 0] = _item(row, node)
     items[top, 1] = data
-    return _finish(program, store, top, top + 1, first_node)
-
-
-@jit
-def _sort(items, first, top):
-    """Order items and drop repeats; where they end. Heap sort: no allocation, no bad case."""
-    n = top - first
-    for phase in range(2 * n):
-        end = n if phase < n else 2 * n - phase - 1
-        if phase >= n:
-            for w in range(2):
-                items[first, w], items[first + end, w] = items[first + end, w], items[first, w]
-        root = n - phase - 1 if phase < n else 0
-        while 2 * root + 1 < end:
-            child = 2 * root + 1
-            x, y = first + child, first + child + 1
-            if child + 1 < end and (
-                items[x, 0] < items[y, 0]
-                or (items[x, 0] == items[y, 0] and items[x, 1] < items[y, 1])
-            ):
-                child += 1
-            x, y = first + root, first + child
-            if items[y, 0] < items[x, 0] or (
-                items[x, 0] == items[y, 0] and items[y, 1] <= items[x, 1]
-            ):
-                break
-            for w in range(2):
-                items[x, w], items[y, w] = items[y, w], items[x, w]
-            root = child
-    out = first
-    for i in range(first, top):
-        if i == first or items[i, 0] != items[out - 1, 0] or items[i, 1] != items[out - 1, 1]:
-            items[out, 0], items[out, 1] = items[i, 0], items[i, 1]
-            out += 1
-    return out
-
-
-@jit
-def _enter(store, column):
-    """Number the top column: an equal older one if there is, else the column itself."""
-    regs, columns, items, _, _, table = store
-    first, stop = columns[column, 0], columns[column, 1]
-    h = np.uint64(stop - first)
-    for i in range(first, stop):
-        for w in range(2):
-            h = (h ^ np.uint64(items[i, w])) * np.uint64(0x9E3779B97F4A7C15)
-            h ^= h >> np.uint64(29)
-    slot = np.int64(h >> np.uint64(24)) & (table.shape[0] - 1)
-    while table[slot] >= 0:
-        old = table[slot]
-        if columns[old, 1] - columns[old, 0] == stop - first:
-            same = True
-            for i in range(stop - first):
-                x, y = columns[old, 0] + i, first + i
-                if items[x, 0] != items[y, 0] or items[x, 1] != items[y, 1]:
-                    same = False
-                    break
-            if same:
-                regs[COLUMNS] = column
-                return np.int64(old)
-        slot = (slot + 1) & (table.shape[0] - 1)
-    table[slot] = column
-    regs[KEPT] = column + 1
-    return np.int64(column)
-
-
-@jit
-def begin(program, store):
-    """Empty the store and number the column before the first byte (call key 0): it is column 0."""
-    regs, _, _, nodes, _, table = store
-    keys = program[6]
-    regs[COLUMNS] = 0
-    regs[KEPT] = 0
-    regs[FULL] = 0
-    table[:] = -1
-    nodes[0, 0] = -1
-    nodes[0, 1] = 0
-    column = push(program, store, keys[0, 0], 0, program[5][keys[0, 1]])
-    return _enter(store, column) if column >= 0 else np.int64(column)
-
-
-@jit
-def accept_byte(program, store, column, byte):
-    """The numbered column that follows a numbered column on a byte, DEAD_END or NO_ROOM."""
-    top, first_node = _open(store)
-    end = _scan_byte(program, store, column, byte, top)
-    if end > top:
-        end = _sort(store[2], top, end)
-    to = _finish(program, store, top, end, first_node)
-    return _enter(store, to) if to >= 0 else np.int64(to)
-
-
-@jit
-def accept_bytes(program, store, column, data):
-    """Run accept_byte over u1[n]: (column or error, bytes taken)."""
-    for i in range(data.shape[0]):
-        column = accept_byte(program, store, column, data[i])
-        if column < 0:
-            return column, i
-    return column, data.shape[0]
-
-
-@jit
-def accept_token(program, store, column, token, data):
-    """The numbered column that follows a token read as its bytes or as a token terminal."""
-    regs = store[0]
-    kept = column
-    for i in range(data.shape[0] - 1):
-        kept = accept_byte(program, store, kept, data[i])
-        if kept == NO_ROOM:
-            return np.int64(kept)
-        if kept < 0:
-            break
-    top, first_node = _open(store)
-    end = top
-    if kept >= 0 and data.shape[0]:
-        end = _scan_byte(program, store, kept, data[data.shape[0] - 1], top)
-    end = _scan_token(program, store, column, token, end)
-    if end > top:
-        end = _sort(store[2], top, end)
-    to = _finish(program, store, top, end, first_node)
-    if to == NO_ROOM:
-        regs[COLUMNS] = regs[KEPT]
-    return _enter(store, to) if to >= 0 else np.int64(to)
-
-
-@jit
-def next_bytes(program, store, column, out):
-    """Mark in u1[256] the bytes some item takes; how many."""
-    _, columns, items, _, _, _ = store
-    code = program[0]
-    out[:] = 0
-    for i in range(columns[column, 1], columns[column, 2]):
-        row = items[i, 0] & 0xFFFFFFFF
-        if code[row, 0] == BYTE:
-            out[code[row, 1]] = 1
-            continue
-        for byte in range(256):
-            if not out[byte] and _move(program, row, byte, items[i, 1])[0] >= 0:
-                out[byte] = 1
-    count = 0
-    for byte in range(256):
-        count += out[byte]
-    return count
+    return finish_column(program, store, top, top + 1, first_node)

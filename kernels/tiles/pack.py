@@ -1,8 +1,9 @@
-"""Pack rows of GGUF blocks in tiles: tile[unit][field][element][row] = block[row][unit][field][element].
+"""Pack rows of GGUF blocks: tile[unit][field][element][row] = block[row][unit][field][element].
 
-A tile holds 16 rows; a unit is 32 columns of them (256 for types with super-blocks). Within a unit every
-field of the block is transposed, so that one vector load gives the same four bytes (or the same scale) of
-16 rows. Nothing is re-rounded and nothing grows: a tile takes the bytes of its 16 rows.
+A tile holds 16 rows; a unit is 32 columns of them (256 for types with super-blocks). Within a unit
+every field of the block is transposed, so that one vector load gives the same four bytes (or the
+same scale) of 16 rows. Nothing is re-rounded and nothing grows: a tile takes the bytes of its 16
+rows.
 """
 
 from __future__ import annotations
@@ -13,8 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._jit import inline
-from ..simd import load_i32, load_i64, load_u8, store_i32, store_u8
+from ..simd import (
+    isplat,
+    load_i64,
+    load_u8,
+    shift_right,
+    store_i8x16,
+    store_i16x16,
+    store_i32x16,
+    store_u8,
+)
 from ..tape import kernel
+from .lanes import load_column, load_column_8, load_column_16, load_columns
 
 U8 = NDArray[np.uint8]
 ROWS = 16
@@ -22,7 +33,7 @@ ROWS = 16
 
 @dataclass(frozen=True)
 class Field:
-    """`count` elements of `size` bytes at byte `offset` of a block; `flip` is xored into each byte."""
+    """`count` elements of `size` bytes at `offset` of a block; `flip` is xored into each byte."""
 
     offset: int
     count: int
@@ -58,36 +69,93 @@ def pack_ref(blocks: U8, fields: tuple[Field, ...]) -> U8:
 
 
 def field_table(fields: tuple[Field, ...]) -> NDArray[np.int64]:
-    """The fields as the kernel reads them: offset, count, size, flip as four bytes; int64 [n, 4]."""
+    """The fields as the kernel reads them: offset, count, size, flip four times; int64 [n, 4]."""
     rows = [(f.offset, f.count, f.size, f.flip * 0x01010101) for f in fields]
     return np.array(rows, np.int64)
 
 
+# --- kernel ---------------------------------------------------------------------------------------
+
+
 @inline
-def transpose(source, stride, rows, count, size, flip, to):
-    """Write element e of each of 16 rows side by side; rows that are not there are zero."""
-    for row in range(16):
-        for e in range(count):
-            address = to + (e * 16 + row) * size
-            if size == 4:
-                word = load_i32(source + row * stride + 4 * e) ^ flip if row < rows else 0
-                store_i32(address, word)
-            else:
-                for k in range(size):
-                    byte = load_u8(source + row * stride + size * e + k) if row < rows else 0
-                    store_u8(address + k, byte ^ (flip & 255) if row < rows else 0)
+def transpose_words(source, stride, count, flip, to):
+    """Write word e of each of 16 rows side by side."""
+    e = 0
+    while e + 4 <= count:
+        a, b, c, d = load_columns(source + 4 * e, stride)
+        store_i32x16(to + 64 * e, a ^ flip)
+        store_i32x16(to + 64 * e + 64, b ^ flip)
+        store_i32x16(to + 64 * e + 128, c ^ flip)
+        store_i32x16(to + 64 * e + 192, d ^ flip)
+        e += 4
+    while e < count:
+        store_i32x16(to + 64 * e, load_column(source + 4 * e, stride) ^ flip)
+        e += 1
+
+
+@inline
+def split_word(word, size, to):
+    """Write the two or four numbers of each lane in vectors of their own."""
+    if size == 2:
+        store_i16x16(to, word)
+        store_i16x16(to + 32, shift_right(word, 16))
+    else:
+        for k in range(4):
+            store_i8x16(to + 16 * k, shift_right(word, 8 * k))
+
+
+@inline
+def transpose_parts(source, stride, count, size, flip, to):
+    """Write element e, of one or two bytes, of each of 16 rows side by side; words first."""
+    per_word = 4 // size
+    words = count // per_word
+    change = isplat(flip)
+    e = 0
+    while e + 4 <= words:
+        a, b, c, d = load_columns(source + 4 * e, stride)
+        split_word(a ^ change, size, to + 64 * e)
+        split_word(b ^ change, size, to + 64 * e + 64)
+        split_word(c ^ change, size, to + 64 * e + 128)
+        split_word(d ^ change, size, to + 64 * e + 192)
+        e += 4
+    while e < words:
+        split_word(load_column(source + 4 * e, stride) ^ change, size, to + 64 * e)
+        e += 1
+    for left in range(per_word * words, count):
+        if size == 2:
+            number = load_column_16(source + 2 * left, stride) ^ change
+            store_i16x16(to + 32 * left, number)
+        else:
+            store_i8x16(to + 16 * left, load_column_8(source + left, stride) ^ change)
+
+
+@inline
+def transpose_some(source, stride, rows, count, size, flip, to):
+    """The same byte by byte; rows that are not there are zero."""
+    change = flip & 255
+    for e in range(count):
+        for row in range(16):
+            for k in range(size):
+                byte = load_u8(source + row * stride + size * e + k) ^ change if row < rows else 0
+                store_u8(to + (e * 16 + row) * size + k, byte)
 
 
 @kernel("pack")
 def pack(part, parts, thread, blocks, tiles, table, fields, rows, units, block_bytes, unit_bytes):
-    tile_count = (rows + 15) // 16
+    """blocks [rows, units, block bytes] -> tiles; cut by tiles."""
+    tile_count, stride = (rows + 15) // 16, units * block_bytes
     for tile in range(tile_count * part // parts, tile_count * (part + 1) // parts):
+        valid = min(16, rows - 16 * tile)
         for unit in range(units):
             to = tiles + (tile * units + unit) * unit_bytes
             for f in range(fields):
                 offset, count = load_i64(table + 32 * f), load_i64(table + 32 * f + 8)
-                size, flip = load_i64(table + 32 * f + 16), load_i64(table + 32 * f + 24)
+                size, change = load_i64(table + 32 * f + 16), load_i64(table + 32 * f + 24)
                 source = blocks + (tile * 16 * units + unit) * block_bytes + offset
-                valid = min(16, rows - 16 * tile)
-                transpose(source, units * block_bytes, valid, count, size, flip, to)
+                if valid < 16:
+                    transpose_some(source, stride, valid, count, size, change, to)
+                elif size == 4:
+                    transpose_words(source, stride, count, isplat(change), to)
+                else:
+                    transpose_parts(source, stride, count, size, change, to)
                 to += 16 * count * size

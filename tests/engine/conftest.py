@@ -117,7 +117,10 @@ class ToySession:
         self.model.fed.append(len(ids))
         if self.model.on_feed is not None:
             self.model.on_feed()
-        self.tokens = [*self.tokens, *ids]
+        start, self.tokens = len(self.tokens), [*self.tokens, *ids]
+        if logits == "all":
+            ends = range(start + 1, len(self.tokens) + 1)
+            return np.stack([self.model.logits(self.tokens[:end]) for end in ends])
         return self.model.logits(self.tokens) if logits == "last" else None
 
     def rewind(self, position: int) -> None:
@@ -145,6 +148,7 @@ class ToyModel:
     """`fed`: sizes of all steps; `live`: open sessions; `on_feed`: called in every step."""
 
     n_vocab, n_ctx_train, architecture = 260, 512, "toy"
+    arch = SimpleNamespace(causal=True)
 
     def __init__(self, reply: Callable[[str], str], context_length: int = 512) -> None:
         self.reply = reply

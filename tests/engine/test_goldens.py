@@ -78,9 +78,7 @@ def all_rows(model: Model, prompts: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("name", [SMOL, GEMMA])
-def test_int8_is_as_close_to_float32_as_llama_cpp(
-    name: str, model: Any, model_golden: Any
-) -> None:
+def test_int8_is_as_close_to_float32_as_llama_cpp(name: str, model: Any, model_golden: Any) -> None:
     prompts = model_golden(name)[0]
     exact = np.concatenate(all_rows(model(name, "float32"), prompts))
     rounded = np.concatenate(all_rows(model(name, "int8"), prompts))

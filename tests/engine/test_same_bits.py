@@ -95,9 +95,7 @@ def test_a_fork_and_its_origin_go_their_own_ways(mode: str, model: Any, whole: A
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_other_sequences_in_the_same_step_change_nothing(
-    mode: str, model: Any, whole: Any
-) -> None:
+def test_other_sequences_in_the_same_step_change_nothing(mode: str, model: Any, whole: Any) -> None:
     ids, shared = list(ids_for(mode)), model("smollm2", mode)
     sequences = [shared.sequence(400) for _ in range(3)]
     shared.step([(sequences[0], [9] * 30)], np.array([], np.int64))

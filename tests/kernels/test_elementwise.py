@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from gnomon.kernels import elementwise
-from gnomon.kernels.elementwise import GATES, soft_cap_ref
+from gnomon.kernels.elementwise import ACTIVATIONS, GATES, soft_cap_ref
 from gnomon.kernels.tape import Kernel
 
+LIMIT = 2.5  # where gates that clip do
 SIZES = [(1, 1), (2, 15), (3, 16), (7, 33)]
 
 
@@ -49,13 +50,36 @@ def test_scale_is_numpys(pair: Any) -> None:
 @pytest.mark.parametrize("kind", GATES)
 def test_gates_agree_with_their_twins(kind: str, pair: Any) -> None:
     x, y = (v.astype(np.float64) for v in pair)
-    exact = GATES[kind][0](x) * y
-    exponent = np.abs(x) if kind == "silu" else np.abs(1.6 * x * (1 + 0.0447 * x * x))
+    exact = GATES[kind][0](x, y, LIMIT)
+    exponent = np.abs(1.6 * x * (1 + 0.0447 * x * x)) if "gelu" in kind else 1.702 * np.abs(x)
     # Seven roundings reach the exponent (x^2, x^3, fma, product, three constants) and count as
     # often as it is large; exp is within 2 units; six more.
     bound = (7 * exponent + 10) * 2**-24 * np.abs(exact)
     bound += np.abs(x * y) * np.exp(-88.3)  # where exp stops growing
-    assert (np.abs(run(GATES[kind][1], *pair) - exact) <= bound).all()
+    # The error of erf is absolute.
+    bound += 2e-6 * np.abs(x * y) if kind == "gelu_erf" else 0
+    assert (np.abs(run(GATES[kind][1], *pair, LIMIT) - exact) <= bound).all()
+
+
+@pytest.mark.parametrize("kind", ACTIVATIONS)
+def test_activations_agree_with_their_gates(kind: str, pair: Any) -> None:
+    x, _ = pair
+    alone = run(ACTIVATIONS[kind][1], x, x)
+    assert np.array_equal(alone, run(GATES[kind][1], x, np.ones_like(x)))
+
+
+def test_clip_is_numpys(pair: Any) -> None:
+    x, _ = pair
+    assert np.array_equal(run(elementwise.clip, x, x, LIMIT), np.clip(x, -LIMIT, LIMIT))
+
+
+@pytest.mark.parametrize(("n", "m"), [(1, 1), (5, 16), (16, 5), (33, 40)])
+def test_join_puts_columns_side_by_side(n: int, m: int) -> None:
+    rng = np.random.default_rng(n)
+    x, y = (rng.standard_normal((3, width + 2), dtype=np.float32)[:, 1:-1] for width in (n, m))
+    out = np.zeros((3, n + m), np.float32)
+    elementwise.join.run(0, 1, x, y, out, 3, n, m, x.strides[0], y.strides[0])
+    assert np.array_equal(out, np.concatenate([x, y], axis=1))
 
 
 def test_soft_cap_agrees_with_its_twin(pair: Any) -> None:

@@ -49,9 +49,15 @@ def test_sigmoid_is_within_four_units() -> None:
     assert ulps(apply(vmath.sigmoid, x), 1 / (1 + np.exp(-x.astype(np.float64)))) <= 4
 
 
+def test_softplus_is_within_four_units() -> None:
+    assert ulps(apply(vmath.softplus, X), np.logaddexp(0, X.astype(np.float64))) <= 4
+
+
 @pytest.mark.parametrize(
     ("name", "x", "y"),
     [
+        ("softplus", -1000.0, 0.0),
+        ("softplus", 1000.0, 1000.0),
         ("exp", -np.inf, 0.0),
         ("exp", -1000.0, 0.0),
         ("exp", 0.0, 1.0),
@@ -66,12 +72,12 @@ def test_ends_are_exact(name: str, x: float, y: float) -> None:
     assert found == pytest.approx(y, abs=1e-37)
 
 
-@pytest.mark.parametrize("name", ["exp", "tanh", "sigmoid"])
+@pytest.mark.parametrize("name", ["exp", "tanh", "sigmoid", "softplus"])
 def test_not_a_number_stays_so(name: str) -> None:
     assert np.isnan(apply(getattr(vmath, name), np.array([np.nan], np.float32))[0])
 
 
-@pytest.mark.parametrize("name", ["exp", "tanh", "sigmoid"])
+@pytest.mark.parametrize("name", ["exp", "tanh", "sigmoid", "softplus"])
 def test_plain_python_gives_the_same_bits(name: str) -> None:
     function = getattr(vmath, name)
     x = X[:: len(X) // 64][:64]

@@ -78,9 +78,9 @@ def test_any_preset_is_not_found(toy: LLM) -> None:
         toy.respond("hi", preset="mine")
 
 
-def test_a_draft_model_is_refused_until_there_is_speculation(toy: LLM) -> None:
-    with pytest.raises(LMStudioValueError, match="draftModel"):
-        toy.respond("hi", config={"draftModel": "small"})
+def test_a_draft_model_that_is_not_there_is_named(toy: LLM) -> None:
+    with pytest.raises(LMStudioModelNotFoundError, match="no-such-model"):
+        toy.respond("hi", config={"draftModel": "no-such-model"})
 
 
 def test_structured_output_is_refused_until_there_is_a_grammar(toy: LLM) -> None:

@@ -1,0 +1,111 @@
+"""What this machine can do at most: bytes read, byte products and float32 products per second."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from gnomon.kernels.pool import aligned
+from gnomon.kernels.simd import (
+    dot4,
+    fma,
+    isplat,
+    load_f32x16,
+    load_i32x16,
+    splat,
+    store_f32x16,
+    store_i32x16,
+    zeros,
+)
+from gnomon.kernels.tape import Kernel, Tape
+from gnomon.kernels.team import team
+from gnomon.kernels.tiles.lanes import prefetch_bytes
+from gnomon.kernels.trace import unrolled
+
+READ_BYTES = 1 << 28
+TURNS = 2_000_000
+CHAINS = 10
+
+
+def best_seconds(tapes: Sequence[Tape], threads: int, at_least: float = 0.4) -> float:
+    """The shortest run of a tape; all run in turn, for `at_least` seconds and five times."""
+    best, turns, end = float("inf"), 0, time.perf_counter() + at_least
+    with team().lock:
+        while turns < 5 or time.perf_counter() < end:
+            turns += 1
+            for tape in tapes:
+                start = time.perf_counter()
+                tape.run(team(), threads)
+                best = min(best, time.perf_counter() - start)
+    return best
+
+
+@unrolled(lambda totals, address: totals)
+def add_vectors(totals, address):  # type: ignore[no-untyped-def]
+    """totals + 8 vectors."""
+    return tuple(total + load_f32x16(address + 64 * i) for i, total in enumerate(totals))
+
+
+def _read(part, parts, thread, source, size, out):  # type: ignore[no-untyped-def]
+    totals = zeros(8)
+    for i in range(size * part // parts // 512 * 512, size * (part + 1) // parts // 512 * 512, 512):
+        prefetch_bytes(source + i + 12288, 512)
+        totals = add_vectors(totals, source + i)
+    whole = splat(0.0)
+    for total in totals:
+        whole = whole + total
+    store_f32x16(out + 64 * part, whole)
+
+
+@unrolled(lambda totals, u, s: totals)
+def dot_all(totals, u, s):  # type: ignore[no-untyped-def]
+    """One dot4 into each total."""
+    return tuple(dot4(total, u, s) for total in totals)
+
+
+def _dots(part, parts, thread, source, turns, out):  # type: ignore[no-untyped-def]
+    u, s, zero = load_i32x16(source), load_i32x16(source + 64), isplat(0)
+    totals = (zero, zero, zero, zero, zero, zero, zero, zero, zero, zero)
+    for _ in range(turns):
+        totals = dot_all(totals, u, s)
+    for total in totals:
+        zero = zero + total
+    store_i32x16(out + 64 * part, zero)
+
+
+@unrolled(lambda totals, u, s: totals)
+def fma_all(totals, u, s):  # type: ignore[no-untyped-def]
+    """One fma into each total."""
+    return tuple(fma(u, s, total) for total in totals)
+
+
+def _fmas(part, parts, thread, source, turns, out):  # type: ignore[no-untyped-def]
+    u, s, totals = load_f32x16(source), splat(0.5), zeros(CHAINS)
+    for _ in range(turns):
+        totals = fma_all(totals, u, s)
+    whole = splat(0.0)
+    for total in totals:
+        whole = whole + total
+    store_f32x16(out + 64 * part, whole)
+
+
+def peaks(threads: int) -> tuple[float, float, float]:
+    """GB/s read, GOPS of byte products, GFLOPS of float32 products, on `threads` threads."""
+    out, source = aligned(64 * threads), aligned(READ_BYTES)
+    source[:] = 1
+    read = _seconds(_read, threads, source, READ_BYTES, out)
+    per_turn = threads * TURNS * CHAINS / 1e9
+    dots, fmas = (_seconds(body, threads, source, TURNS, out) for body in (_dots, _fmas))
+    return READ_BYTES / read / 1e9, 128 * per_turn / dots, 32 * per_turn / fmas
+
+
+def _seconds(
+    body: Callable[..., None], threads: int, source: object, size: int, out: object
+) -> float:
+    tape = Tape()
+    tape.emit(
+        Kernel(f"peak{body.__name__}", body), threads, (source, size, out), [], [np.asarray(out)]
+    )
+    return best_seconds([tape], threads)

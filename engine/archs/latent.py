@@ -1,0 +1,58 @@
+"""Multi-head latent attention (DeepSeek-AI, V2, 2024), also with an indexer that chooses keys."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..arch import (
+    Attention,
+    Clamp,
+    Flow,
+    Indexer,
+    OutputGate,
+    Router,
+    TemperatureLayers,
+    YarnLog,
+)
+from ..blocks.residuals import HyperConnections
+from .llama import LLAMA
+
+DEEPSEEK2 = replace(
+    LLAMA,
+    name="deepseek2",
+    attention=Attention.LATENT,
+    yarn_log=YarnLog.TENTHS_EVEN,
+    normed_weights=False,
+    temperature=TemperatureLayers.ALL,
+    reads=(("attention.temperature_scale", 0.0), ("attention.temperature_length", 0.0)),
+)
+MISTRAL4 = replace(DEEPSEEK2, name="mistral4", yarn_log=YarnLog.TENTHS)
+DEEPSEEK32 = replace(
+    LLAMA,
+    name="deepseek32",
+    attention=Attention.LATENT,
+    yarn_log=YarnLog.TENTHS,
+    indexer=Indexer.KEYS,
+    router=Router.SIGMOID,
+    normed_weights=False,
+)
+GLM_DSA = replace(DEEPSEEK32, name="glm-dsa", indexer_rope_as_others=True)
+DOTS3NOTE = replace(
+    DEEPSEEK32,
+    name="dots3note",
+    yarn_log=YarnLog.NONE,
+    output_gate=OutputGate.SIGMOID,
+    window_period=0,
+)
+HY_V4 = replace(
+    DEEPSEEK32,
+    name="hy_v4",
+    flow=Flow.MIXED,
+    residual=HyperConnections.read,
+    yarn_log=YarnLog.NONE,
+    output_gate=OutputGate.SIGMOID,
+    clamp=Clamp.GATE,
+    indexer_rope_as_others=True,
+    indexer_rope_last=True,
+    indexer_epsilon=True,
+)

@@ -1,0 +1,1 @@
+"""What layers do: attention, recurrences, feed-forward; an architecture's spec says which."""

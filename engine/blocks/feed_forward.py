@@ -1,0 +1,72 @@
+"""Feed-forward layers: down(a(gate(x)) * up(x)), gate and up apart or as one, or down(a(up(x)))."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..arch import Clamp, FeedForward, Gate
+from .layer import Array, Layer
+
+CLAMPED = {Clamp.ACTIVATED: "silu_cap", Clamp.GATE: "cap_silu"}
+NO_LIMIT = 1e-6
+F64 = NDArray[np.float64]
+
+
+def dense(layer: Layer, h: Array) -> Array:
+    """h [rows, embedding] -> [rows, embedding]."""
+    if layer.arch.feed_forward is FeedForward.BARE:
+        return layer.ops.activate(layer.arch.gate.value, h)
+    limit = layer.spec.experts.clamps[1] if layer.spec.experts else 0.0
+    return layer.linear("ffn_down", _hidden(layer, h, "ffn_gate", "ffn_up", limit))
+
+
+def shared(layer: Layer, h: Array, limit: float) -> Array:
+    """The experts that every row uses, as one feed-forward layer."""
+    out = layer.linear("ffn_down_shexp", _hidden(layer, h, "ffn_gate_shexp", "ffn_up_shexp", limit))
+    if layer.w.ffn_gate_inp_shexp is None:
+        return out
+    gate = layer.linear("ffn_gate_inp_shexp", h)  # [rows, 1]
+
+    def gated(x: F64, g: F64) -> F64:
+        out: F64 = x / (1 + np.exp(-g))
+        return out
+
+    return layer.ops.twin(gated, out.shape, out, gate)
+
+
+def _hidden(layer: Layer, h: Array, gate_name: str, up_name: str, limit: float) -> Array:
+    ops, kind = layer.ops, layer.arch.gate.value
+    up = layer.linear(up_name, h)
+    if layer.arch.feed_forward is FeedForward.PLAIN:
+        return _scaled(layer, ops.activate(kind, up))
+    if getattr(layer.w, gate_name, None) is None:
+        half = up.shape[1] // 2
+        gate, up = ops.columns(up, 0, half), ops.columns(up, half, 2 * half)
+    else:
+        gate = layer.linear(gate_name, h)
+    return activated(layer, gate, up, limit)
+
+
+def activated(layer: Layer, gate: Array, up: Array, limit: float) -> Array:
+    """a(gate) * up, clipped if there is a limit."""
+    kind = layer.arch.gate
+    if kind is Gate.SITU:
+        return _situ(layer, gate, up)
+    if kind is Gate.SILU and limit > NO_LIMIT:
+        return layer.ops.gate(CLAMPED[layer.arch.clamp], gate, up, limit)
+    return layer.ops.gate(kind.value, gate, up)
+
+
+def _situ(layer: Layer, gate: Array, up: Array) -> Array:
+    """sigmoid(gate) * b tanh(gate / b) * c tanh(up / c); c 0: up as it is (Kimi K3, 2026)."""
+    ops, given = layer.ops, layer.hparams.given
+    b, c = given["activation.situ_beta"], given["activation.situ_linear_beta"]
+    hidden = ops.gate("sigmoid", gate, ops.soft_cap(gate, b))
+    return ops.multiply(hidden, ops.soft_cap(up, c) if c > 0 else up)
+
+
+def _scaled(layer: Layer, x: Array) -> Array:
+    """Activations divided by the file's scales, if it has any."""
+    scales = getattr(layer.w, "ffn_act_scales", None)
+    return x if scales is None else layer.ops.multiply(x, (1 / scales).astype(scales.dtype))

@@ -1,0 +1,151 @@
+"""How many tokens to draft: the n that makes (1 - a^(n+1)) / (1 - a) / seconds(n) largest.
+
+The numerator is how many tokens a step with n drafts is expected to give when each stands with
+probability a. seconds(n) = step of n + 1 rows + n drafts + rewind * (1 - a^n), all measured in the
+run. n = 0 is a plain step, so drafting stops by itself where it does not pay; what was measured is
+forgotten after a while, so that it is tried again. None of this decides what the answer says.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+
+# Row counts of a step are powers of two: kernels take rows in blocks of 4, 8 and 16 (five rows cost
+# what eight cost), and a model keeps a recorded tape for each row count.
+LENGTHS = (1, 3, 7, 15, 31, 63)
+GAIN = 1.03  # a draft must promise this much over a plain step
+KEEP = 8
+SURE = 3  # measurements that are believed even if they are high
+FORGET_AFTER = 256  # measurements of any kind
+REWIND = "rewind"
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a drafter could do now.
+
+    Drafts of one `kind` are expected to stand equally often, `prior` at first. `longest` bounds the
+    draft. `free`: it costs nothing worth measuring.
+    """
+
+    kind: Hashable
+    prior: float
+    longest: int
+    free: bool
+
+
+class Timings:
+    """Seconds of things that happen again and again; one for a model, kept between answers.
+
+    The best of the last few counts: on a busy machine the others tell of its other users. The first
+    of each kind is left out, for it compiles, records or reads a whole prompt.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[Hashable, deque[float]] = {}
+        self._best: dict[Hashable, tuple[float, int]] = {}
+        self._count = 0
+
+    def note(self, what: Hashable, seconds: float) -> None:
+        """Take in one measurement."""
+        self._count += 1
+        last = self._last.get(what)
+        if last is None:
+            self._last[what] = deque(maxlen=KEEP)
+            return
+        if self.best(what) is None:
+            last.clear()
+        last.append(seconds)
+        self._best[what] = min(last), self._count
+
+    def best(self, what: Hashable) -> float | None:
+        """The least of the last measurements; None if there is none or they are too old."""
+        seconds, at = self._best.get(what, (None, 0))
+        return seconds if self._count - at <= FORGET_AFTER else None
+
+    def steps(self, plain: float) -> list[float]:
+        """Seconds of a step with each of LENGTHS drafts, where one without takes `plain`.
+
+        One hardly measured yet is taken to cost 10 % of `plain` for each draft beyond the longest
+        that was, or less if it was found to: little, so that it is tried. None takes more than a
+        longer one.
+        """
+        found: list[float] = []
+        sure, at = plain, 0
+        for length in LENGTHS:
+            measured, expected = self.best(length + 1), sure + 0.1 * plain * (length - at)
+            if measured is not None and len(self._last[length + 1]) >= SURE:
+                sure, at = measured, length
+                found.append(measured)
+            else:
+                found.append(expected if measured is None else min(measured, expected))
+        for shorter in reversed(range(len(found) - 1)):
+            found[shorter] = min(found[shorter], found[shorter + 1])
+        return found
+
+
+class Acceptance:
+    """How often drafts of each kind stand, the latest counting most."""
+
+    WEIGHT = 3.0  # of the prior, in tokens
+    PER_DRAFT, PER_STEP = 0.9, 0.995  # what remains of older experience
+
+    def __init__(self) -> None:
+        self._seen: dict[Hashable, tuple[float, float, int]] = {}
+        self._steps = 0
+
+    def step(self) -> None:
+        """One more step: experience fades, so what failed is tried again."""
+        self._steps += 1
+
+    def note(self, kind: Hashable, stood: int, refused: bool) -> None:
+        """A draft of which `stood` tokens stood before the first refused one, if any."""
+        stand, tried = self._faded(kind)
+        self._seen[kind] = (
+            self.PER_DRAFT * stand + stood,
+            self.PER_DRAFT * tried + stood + refused,
+            self._steps,
+        )
+
+    def rate(self, offer: Offer) -> float:
+        """The probability that a token of such a draft stands, if those before it do."""
+        stand, tried = self._faded(offer.kind)
+        return (stand + self.WEIGHT * offer.prior) / (tried + self.WEIGHT)
+
+    def _faded(self, kind: Hashable) -> tuple[float, float]:
+        stand, tried, at = self._seen.get(kind, (0.0, 0.0, 0))
+        fade = self.PER_STEP ** (self._steps - at)
+        return stand * fade, tried * fade
+
+
+class DraftPolicy:
+    """Chooses drafter and draft length for one answer; `timings` belong to its model."""
+
+    def __init__(self, timings: Timings) -> None:
+        self.timings = timings
+        self.acceptance = Acceptance()
+
+    def choose(self, offers: Iterable[Offer], most: int) -> tuple[Offer | None, int]:
+        """The offer to take and how many tokens to draft (at most `most`), or (None, 0)."""
+        plain = self.timings.best(1)
+        if plain is None:
+            return None, 0
+        steps = self.timings.steps(plain)
+        rewind = self.timings.best(REWIND) or 0.0
+        chosen: tuple[Offer | None, int] = (None, 0)
+        best = GAIN / plain
+        for offer in offers:
+            stands = min(self.acceptance.rate(offer), 0.999)
+            each = 0.0 if offer.free else self.timings.best(offer.kind) or 0.1 * plain
+            longest = min(most, offer.longest)
+            for length, step in zip(LENGTHS, steps, strict=True):
+                if length > longest:
+                    break
+                refused = 1 - stands**length
+                seconds = step + length * each + refused * rewind
+                rate = (1 - stands ** (length + 1)) / (1 - stands) / seconds
+                if rate > best:
+                    best, chosen = rate, (offer, length)
+        return chosen

@@ -1,0 +1,112 @@
+"""MXFP4, NVFP4, IQ4_NL and IQ4_XS: 4-bit codes for 16 levels, looked up 64 at a time.
+
+Levels are moved up by a power of two to be unsigned: fp4's -12..12 by 16, IQ4's -127..113 by 128.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .._jit import inline
+from ..quants import iq4_nl, mxfp4
+from ..simd import (
+    as_f32,
+    isplat,
+    less,
+    load_f16x16,
+    load_i32x16,
+    load_u8x16,
+    select,
+    shift_left,
+    shift_right,
+    splat,
+    to_f32,
+    unrolled,
+)
+from .codes import CODES, LOW4, split_nibbles, tile_format
+from .lanes import byte_table
+
+FP4_SHIFT, IQ4_SHIFT = 4, 7
+fp4_level = byte_table("fp4_level", [int(v) + 16 for v in mxfp4.LEVELS])
+iq4_level = byte_table("iq4_level", [int(v) + 128 for v in iq4_nl.LEVELS])
+
+
+@unrolled(lambda codes: CODES)
+def fp4_levels(codes: Any) -> Any:
+    return tuple(fp4_level(code) for code in codes)
+
+
+@unrolled(lambda codes: CODES)
+def iq4_levels(codes: Any) -> Any:
+    return tuple(iq4_level(code) for code in codes)
+
+
+@inline
+def half_e8m0(e):
+    """2^(e - 128); below the normal range, e = 0 and 1, the number's bits are 2^21 and 2^22."""
+    tiny = as_f32(shift_left(e + isplat(1), 21))
+    return select(less(e, isplat(2)), tiny, as_f32(shift_left(e - isplat(1), 23)))
+
+
+@inline
+def unpack_mxfp4(unit, block):
+    return fp4_levels(split_nibbles(unit + 16)), (half_e8m0(load_u8x16(unit)),), ()
+
+
+@inline
+def half_ue4m3(code):
+    """Half of a number of 4 bits of exponent (bias 7) and 3 of mantissa; 0x7F is 0.
+
+    Its seven bits are the top of a float32 with another bias: times 2^119 sets that right,
+    exactly.
+    """
+    value = as_f32(shift_left(code & isplat(127), 20)) * splat(np.float32(2.0**119))
+    past = select(less(isplat(127), code), value, splat(0.0))
+    return select(less(code, isplat(127)), value, past)
+
+
+@unrolled(lambda address: CODES)
+def nibbles_of_8(address: Any) -> Any:
+    """Two runs of two vectors: columns 0..7 of a run in the low nibbles, 8..15 in the high ones."""
+    raw = [load_i32x16(address + 64 * g) for g in range(4)]
+    low, high = [v & LOW4 for v in raw], [shift_right(v, 4) & LOW4 for v in raw]
+    return (*low[:2], *high[:2], *low[2:], *high[2:])
+
+
+@inline
+def unpack_nvfp4(unit, block):
+    first = half_ue4m3(load_u8x16(unit + 32 * block))
+    second = half_ue4m3(load_u8x16(unit + 32 * block + 16))
+    return fp4_levels(nibbles_of_8(unit + 64 + 256 * block)), (first, second), ()
+
+
+@inline
+def unpack_iq4_nl(unit, block):
+    return iq4_levels(split_nibbles(unit + 32)), (load_f16x16(unit),), ()
+
+
+@inline
+def unpack_iq4_xs(unit, block):
+    low = shift_right(load_u8x16(unit + 64 + 16 * (block >> 1)), 4 * (block & 1)) & isplat(15)
+    top = shift_right(load_u8x16(unit + 32 + 16 * (block >> 2)), 2 * (block & 3)) & isplat(3)
+    scale = load_f16x16(unit) * to_f32((low | shift_left(top, 4)) - isplat(32))
+    return iq4_levels(split_nibbles(unit + 128 + 256 * block)), (scale,), ()
+
+
+FP4 = (
+    tile_format("mxfp4", 32, (0, 1, 1), (1, 4, 4), unpack=unpack_mxfp4, shift=FP4_SHIFT),
+    tile_format("nvfp4", 64, (0, 4, 1), (4, 8, 4), unpack=unpack_nvfp4, shift=FP4_SHIFT, groups=2),
+    tile_format("iq4_nl", 32, (0, 1, 2), (2, 4, 4), unpack=unpack_iq4_nl, shift=IQ4_SHIFT),
+    tile_format(
+        "iq4_xs",
+        256,
+        (0, 1, 2),
+        (2, 2, 1),
+        (4, 4, 1),
+        (8, 32, 4),
+        unpack=unpack_iq4_xs,
+        shift=IQ4_SHIFT,
+    ),
+)

@@ -1,0 +1,151 @@
+"""The config's speculative keys on the toy model: who drafts, what is refused, what is counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import gnomon as lms
+from gnomon.engine.api.llm import LLM
+from gnomon.engine.api.registry import REGISTRY
+from gnomon.engine.errors import LMStudioValueError
+
+GREEDY = {"temperature": 0, "repeatPenalty": False}
+EXACT = "speculativeDecodingNumDraftTokensExact"
+LEAST = "speculativeDecodingMinDraftLengthToConsider"
+SURE = "speculativeDecodingMinContinueDraftingProbability"
+TEXT = "one two three one two three"
+
+
+def test_a_draft_model_is_loaded_for_the_caller_and_named(toy: LLM, toy_folder: Path) -> None:
+    result = toy.respond("hi", config={**GREEDY, "draftModel": "toy-model", EXACT: 4})
+    assert result.content == "You said: hi"
+    assert [one.identifier for one in REGISTRY.loaded()] == ["toy-model"]
+    stats = result.stats
+    assert stats.used_draft_model_key == "toy-model"
+    assert (stats.total_draft_tokens_count, stats.accepted_draft_tokens_count) == (10, 10)
+    assert (stats.rejected_draft_tokens_count, stats.ignored_draft_tokens_count) == (0, 0)
+
+
+def test_a_draft_model_that_is_loaded_is_used_whatever_its_config(
+    toy: LLM, toy_folder: Path
+) -> None:
+    loaded = lms.llm("toy-model", config={"evalBatchSize": 7})
+    toy.respond("hi", config={"draftModel": "toy-model"})
+    assert [one.identifier for one in REGISTRY.loaded()] == [loaded.identifier]
+
+
+def test_a_second_answer_continues_the_draft_model_s_session(toy: LLM, toy_folder: Path) -> None:
+    config = {**GREEDY, "draftModel": "toy-model", EXACT: 4}
+    toy.respond(TEXT, config=config)
+    model: Any = REGISTRY.named("toy-model").model
+    model.fed.clear()
+    toy.respond(TEXT, config=config)
+    assert model.fed[0] < 5
+    assert model.live == 1
+
+
+def test_fragments_tell_what_was_drafted(toy: LLM, toy_folder: Path) -> None:
+    config = {**GREEDY, "draftModel": "toy-model", EXACT: 30}
+    drafted = [f.contains_drafted for f in toy.respond_stream("hi", config=config)]
+    assert drafted == [False, *[True] * (len(drafted) - 1)]
+
+
+@pytest.mark.parametrize("lookup", [True, {"maxNgram": 2, "max_draft": 5}])
+def test_prompt_lookup_drafts_without_a_model(toy: LLM, lookup: Any) -> None:
+    result = toy.respond(TEXT, config={**GREEDY, "promptLookup": lookup, EXACT: 5})
+    assert result.content == f"You said: {TEXT}"
+    assert result.stats.used_draft_model_key is None
+    assert result.stats.accepted_draft_tokens_count
+    plain = toy.respond(TEXT, config={**GREEDY, "promptLookup": False})
+    assert plain.content == result.content
+
+
+def test_without_drafters_there_are_no_draft_statistics(toy: LLM) -> None:
+    stats = toy.respond("hi", config={"promptLookup": False}).stats
+    assert stats.total_draft_tokens_count is None
+
+
+def test_prompt_lookup_is_on_unless_it_is_switched_off(toy: LLM) -> None:
+    result = toy.respond("hi", config=GREEDY)
+    assert result.prediction_config.prompt_lookup is True
+    assert result.prediction_config.speculative_acceptance == "match"
+    assert result.stats.total_draft_tokens_count is not None
+
+
+def test_a_model_that_is_not_causal_is_not_drafted_for(toy: LLM) -> None:
+    model: Any = toy._instance.model
+    model.arch = SimpleNamespace(causal=False)
+    result = toy.respond(TEXT, config={**GREEDY, EXACT: 5})
+    assert result.content == f"You said: {TEXT}"
+    assert result.stats.total_draft_tokens_count is None
+
+
+def test_short_drafts_are_ignored(toy: LLM, toy_folder: Path) -> None:
+    config = {**GREEDY, "draftModel": "toy-model", EXACT: 3, LEAST: 4}
+    stats = toy.respond("hi", config=config).stats
+    assert stats.ignored_draft_tokens_count == stats.total_draft_tokens_count
+    assert stats.total_draft_tokens_count
+
+
+def test_unlikely_tokens_are_not_drafted(toy: LLM, toy_folder: Path) -> None:
+    config = {"draftModel": "toy-model", EXACT: 3, SURE: 0.5, "maxTokens": 20}
+    assert toy.complete("dice", config=config).stats.total_draft_tokens_count == 0
+    assert toy.complete("abc", config={**config, **GREEDY}).stats.total_draft_tokens_count
+
+
+@pytest.mark.parametrize("acceptance", ["match", "rejection"])
+@pytest.mark.parametrize("drafts", [{}, {"draftModel": "toy-model"}], ids=["lookup", "model"])
+def test_the_same_seed_gives_the_same_answer(
+    acceptance: str, drafts: dict[str, str], toy: LLM, toy_folder: Path
+) -> None:
+    config = {"seed": 3, "maxTokens": 40, "speculativeAcceptance": acceptance, **drafts}
+    one, two = (toy.complete("dice 12 12", config=config).content for _ in range(2))
+    plain = toy.complete("dice 12 12", config={**config, "promptLookup": False}).content
+    assert one == two
+    assert acceptance == "rejection" or one == plain
+
+
+def test_rejection_refuses_drafts_of_a_length_that_depends_on_them(toy: LLM) -> None:
+    with pytest.raises(LMStudioValueError, match=f"fixed draft length.*{SURE}"):
+        toy.respond("hi", config={"speculativeAcceptance": "rejection", SURE: 0.5})
+
+
+def test_a_draft_model_with_another_number_of_tokens_is_refused(toy: LLM, toy_folder: Path) -> None:
+    model: Any = lms.llm("toy-model")._instance.model
+    model.n_vocab = 261
+    with pytest.raises(LMStudioValueError, match=r"'toy-model' cannot .*261 tokens, expected 260"):
+        toy.respond("hi", config={"draftModel": "toy-model"})
+
+
+def test_a_draft_model_with_other_token_texts_is_refused_naming_the_first(
+    toy: LLM, toy_folder: Path
+) -> None:
+    own: Any = toy._instance.model
+    other: Any = lms.llm("toy-model")._instance.model
+    own.metadata["tokenizer.ggml.tokens"] = ["a", "b", "c"]
+    other.metadata["tokenizer.ggml.tokens"] = ["a", "x", "c"]
+    with pytest.raises(LMStudioValueError, match="its token 1 is 'x', expected 'b'"):
+        toy.respond("hi", config={"draftModel": "toy-model"})
+    other.metadata["tokenizer.ggml.tokens"] = ["a", "b"]
+    with pytest.raises(LMStudioValueError, match="texts for 2 tokens, expected 3"):
+        toy.respond("hi", config={"draftModel": "toy-model"})
+
+
+def test_leaving_a_drafted_answer_keeps_only_what_was_shown(toy: LLM) -> None:
+    with toy.respond_stream(TEXT, config={**GREEDY, EXACT: 9}) as stream:
+        for _, _ in zip(range(12), stream, strict=False):
+            pass
+    (kept,) = toy._instance.sessions._kept
+    assert toy._instance.model.tokenizer.decode(kept.tokens).endswith("You said: o")
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"), [({"maxNgram": 33}, "1 to 32"), ({"maxDraft": 0}, "1 to 64"), (3, "dict")]
+)
+def test_a_lookup_out_of_range_is_refused(setting: Any, said: str, toy: LLM) -> None:
+    with pytest.raises(LMStudioValueError, match=said):
+        toy.respond("hi", config={"promptLookup": setting})

@@ -1,0 +1,132 @@
+"""Print a digest of the bytes of a few small operations, as JSON: {name: digest}.
+
+    python tests/kernels/bits_of_ops.py [NAME...]
+
+`test_without_jit.py` and `test_isa.py` run it as plain Python and with each instruction set.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from gnomon.formats.ggml_types import BY_NAME
+from gnomon.formats.gguf import TensorInfo
+from gnomon.kernels import elementwise
+from gnomon.kernels.activations import RECORD, SHARE, arrange, quantise
+from gnomon.kernels.attention import Shape, emit_attention
+from gnomon.kernels.kv_pages import region_after
+from gnomon.kernels.matmul import emit_matmul, rows_at_once
+from gnomon.kernels.pool import Pool, aligned
+from gnomon.kernels.quants.random_blocks import random_blocks
+from gnomon.kernels.rms_norm import rms_norm
+from gnomon.kernels.spans import Spans
+from gnomon.kernels.tape import Tape
+from gnomon.kernels.team import team
+from gnomon.kernels.tiles.load import load_tiles
+
+Make = Callable[[np.random.Generator], Any]
+
+
+def run(emit: Callable[[Tape], Any]) -> Any:
+    tape = Tape()
+    out = emit(tape)
+    with team().lock:
+        tape.run(team(), 1)
+    return np.array(out)
+
+
+def matmul(name: str, rows: int, integer: bool = True) -> Make:
+    """19 outputs of 256 columns; one number dominates a block, so both levels are used."""
+
+    def make(rng: np.random.Generator) -> Any:
+        block = BY_NAME[name]
+        blocks = random_blocks(block, 19 * 256 // block.elements, rng)
+        weight = load_tiles(TensorInfo("w", block, (19, 256), blocks.reshape(-1), "little"), 1)
+        x = rng.standard_normal((rows, 256), dtype=np.float32)
+        x[0, 40] = 60
+        pool, at_once = Pool(), rows_at_once(rows)
+        groups = -(-rows // at_once)
+        record = pool.take((groups, weight.blocks, RECORD * at_once), np.uint8)
+        prepare = quantise if integer else arrange
+        values = (x, record, rows, 256, 1024, at_once, groups, weight.blocks, SHARE)
+
+        def emit(tape: Tape) -> Any:
+            tape.emit(prepare, 2, values, [x], [record])
+            return emit_matmul(tape, pool, weight, record, rows, integer, 1)
+
+        return run(emit)
+
+    return make
+
+
+def attention(rows: int) -> Make:
+    """`rows` queries of 2 heads over 140 keys of one head: two pages."""
+
+    def make(rng: np.random.Generator) -> Any:
+        keys, pool = 140, Pool()
+        region = region_after(0, 1, (24, 40), ("f16", "f32"))
+        pages = [aligned(region.end) for _ in range(2)]
+        table = np.array([page.ctypes.data for page in pages])
+        sizes = ((keys, 2, 24), (keys, 1, 24), (keys, 1, 40))
+        q, key, value = (rng.standard_normal(size, dtype=np.float32) for size in sizes)
+        positions = np.arange(keys)
+        out = None
+        for first, last in ((0, keys - rows), (keys - rows, keys)):
+            some = slice(first, last)
+            spans = [(table.ctypes.data, 0, position) for position in positions[some]]
+            step = Spans(np.array(spans), [table] * (last - first), keys)
+            given = q[some], key[some], value[some]
+
+            def emit(tape: Tape, given: Any = given, step: Spans = step, some: Any = some) -> Any:
+                shape = Shape(2, 24**-0.5, 30.0)
+                return emit_attention(tape, pool, given, positions[some], step, region, shape, 1)
+
+            out = run(emit)
+        return out
+
+    return make
+
+
+def norm(rng: np.random.Generator) -> Any:
+    x, w = (rng.standard_normal(shape, dtype=np.float32) for shape in ((3, 83), (83,)))
+    out = np.empty_like(x)
+    rms_norm.run(0, 1, x, w, out, 3, 83, 4 * 83, 1e-5)
+    return out
+
+
+def gate(rng: np.random.Generator) -> Any:
+    x, y = (rng.standard_normal((3, 83), dtype=np.float32) * 4 for _ in "xy")
+    out = np.empty_like(x)
+    elementwise.GATES["silu"][1].run(0, 1, x, y, out, 3, 83, 4 * 83, 4 * 83, 0.0)
+    return out
+
+
+OPERATIONS: dict[str, Make] = {
+    "int8 q4_0, 1 row": matmul("q4_0", 1),
+    "int8 q6_k, 9 rows": matmul("q6_k", 9),
+    "int8 iq4_nl, 1 row": matmul("iq4_nl", 1),
+    "int8 iq2_s, 1 row": matmul("iq2_s", 1),
+    "int8 tq1_0, 1 row": matmul("tq1_0", 1),
+    "float q4_1, 1 row": matmul("q4_1", 1, False),
+    "float bf16, 9 rows": matmul("bf16", 9, False),
+    "attention, 1 row": attention(1),
+    "attention, 9 rows": attention(9),
+    "norm": norm,
+    "gate": gate,
+}
+
+
+def digests(names: Iterable[str]) -> dict[str, str]:
+    """Each operation's digest; its data do not depend on the others."""
+    results = {name: OPERATIONS[name](np.random.default_rng(5)) for name in names}
+    return {name: hashlib.sha256(out.tobytes()).hexdigest()[:16] for name, out in results.items()}
+
+
+if __name__ == "__main__":
+    print(json.dumps(digests(sys.argv[1:] or OPERATIONS)))

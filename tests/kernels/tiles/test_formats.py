@@ -1,0 +1,67 @@
+"""The table of formats: what it holds, and that unpacked weights are the twins' to the bit."""
+
+import numpy as np
+import pytest
+
+from gnomon.formats.ggml_types import BY_NAME
+from gnomon.formats.gguf import TensorInfo
+from gnomon.kernels.activations import RECORD, arrange
+from gnomon.kernels.matmul import emit_matmul
+from gnomon.kernels.pool import Pool
+from gnomon.kernels.quants.random_blocks import random_blocks
+from gnomon.kernels.quants.table import dequantize
+from gnomon.kernels.tape import Tape
+from gnomon.kernels.team import team
+from gnomon.kernels.tiles.formats import FORMATS
+from gnomon.kernels.tiles.load import load_tiles
+
+ACTIVATIONS = {"q8_1", "q8_k"}
+NUMBERS = {"f64", "i8", "i16", "i32", "i64"}
+
+
+def unpacked(tensor):
+    """The weights as the float kernel sees them: products with rows of one 1 and zeros."""
+    columns = tensor.shape[1]
+    x, weight, tape, pool = np.eye(columns, dtype=np.float32), load_tiles(tensor, 1), Tape(), Pool()
+    groups = -(-columns // 8)
+    record = pool.take((groups, weight.blocks, 8 * RECORD), np.uint8)
+    values = (x, record, columns, columns, x.strides[0], 8, groups, weight.blocks, 0.0)
+    tape.emit(arrange, 1, values, [x], [record])
+    out = emit_matmul(tape, pool, weight, record, columns, False, 1)
+    with team().lock:
+        tape.run(team(), 1)
+    return np.array(out).T
+
+
+def test_every_weight_type_has_a_format():
+    assert set(FORMATS) == set(BY_NAME) - ACTIVATIONS - NUMBERS
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_unit_is_whole_blocks(name):
+    assert FORMATS[name].columns % BY_NAME[name].elements == 0
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_unpacked_weights_are_the_twins(name):
+    block = BY_NAME[name]
+    blocks = random_blocks(block, 19 * 512 // block.elements, np.random.default_rng(3))
+    tensor = TensorInfo("w", block, (19, 512), blocks.reshape(-1), "little")
+    np.testing.assert_array_equal(unpacked(tensor), dequantize(tensor.data, block, (19, 512)))
+
+
+@pytest.mark.parametrize("exponents", [(0, 1, 2, 3), (250, 251, 126, 127)])
+def test_mxfp4_scales_are_exact_at_the_ends_of_the_range(exponents):
+    block = BY_NAME["mxfp4"]
+    blocks = random_blocks(block, 4, np.random.default_rng(4))
+    blocks[:, 0] = exponents
+    tensor = TensorInfo("w", block, (4, 32), blocks.reshape(-1), "little")
+    np.testing.assert_array_equal(unpacked(tensor), dequantize(tensor.data, block, (4, 32)))
+
+
+def test_nvfp4_scales_are_exact_for_all_256_codes():
+    block = BY_NAME["nvfp4"]
+    blocks = random_blocks(block, 64, np.random.default_rng(5))
+    blocks[:, :4] = np.arange(256).reshape(64, 4)
+    tensor = TensorInfo("w", block, (64, 64), blocks.reshape(-1), "little")
+    np.testing.assert_array_equal(unpacked(tensor), dequantize(tensor.data, block, (64, 64)))
