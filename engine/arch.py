@@ -106,6 +106,7 @@ class Window(Enum):
 
     SLIDING = auto()  # the last n
     CHUNKED = auto()  # those of the same chunk of n
+    CENTRED = auto()  # those at most n / 2 away, on both sides
 
 
 class QKNorm(Enum):

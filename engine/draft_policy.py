@@ -15,7 +15,7 @@ from dataclasses import dataclass
 # Row counts of a step are powers of two: kernels take rows in blocks of 4, 8 and 16 (five rows cost
 # what eight cost), and a model keeps a recorded tape for each row count.
 LENGTHS = (1, 3, 7, 15, 31, 63)
-GAIN = 1.03  # a draft must promise this much over a plain step
+GAIN = 1.05  # a draft must promise this much over a plain step
 KEEP = 8
 SURE = 3  # measurements that are believed even if they are high
 FORGET_AFTER = 256  # measurements of any kind

@@ -42,8 +42,19 @@ def embed(model: Model, texts: list[list[int]], normalize: bool = True) -> list[
     for places in batches([len(ids) for ids in texts], model.config.eval_batch_size):
         rows = _rows(model, [texts[place] for place in places])
         for place, own in zip(places, rows, strict=True):
-            vectors[place] = pooled(own, model.hparams.pooling.kind, normalize)
+            vectors[place] = _finished(model, pooled(own, model.hparams.pooling.kind), normalize)
     return vectors
+
+
+def _finished(model: Model, vector: F64, normalize: bool) -> F64:
+    """Through the file's last matrices, and to length 1; rows that are not pooled stay as they are."""
+    if vector.ndim > 1:
+        return vector
+    if model.hparams.pooling.dense:
+        for weight in (model.closing.dense_2, model.closing.dense_3):
+            vector = np.einsum("nk,k->n", weight.astype(np.float64), vector)
+    length = math.sqrt(math.fsum(vector * vector)) if normalize else 1.0
+    return vector / length if length else vector
 
 
 def hidden_rows(model: Model, texts: list[list[int]]) -> list[F64]:
@@ -112,15 +123,13 @@ def _in_parts(model: Model, sequence: Sequence, ids: list[int]) -> NDArray[Any]:
     return np.concatenate([model.hidden([(sequence, part)]) for part in parts])
 
 
-def pooled(rows: NDArray[Any], kind: Pooling, normalize: bool) -> F64:
+def pooled(rows: NDArray[Any], kind: Pooling) -> F64:
     """rows [tokens, embedding] -> [embedding], or each row for itself."""
     rows = rows.astype(np.float64)
     if kind is Pooling.NONE:
         return rows
-    vector = {
+    return {
         Pooling.MEAN: lambda: np.add.reduce(rows, axis=0) / len(rows),
         Pooling.CLS: lambda: rows[0],
         Pooling.LAST: lambda: rows[-1],
     }[kind]()
-    length = math.sqrt(math.fsum(vector * vector)) if normalize else 1.0
-    return vector / length if length else vector

@@ -88,8 +88,8 @@ class Model:
         self._team = team
 
     @property
-    def classifier(self) -> Any:
-        """The tensors of a reranker's head: `cls`, `cls_norm`, `cls_output` and biases, None where absent."""
+    def closing(self) -> Any:
+        """The tensors behind the last layer, by name: a reranker's head, an embedding's last matrices."""
         return self._weights.top
 
     @cached_property
@@ -98,6 +98,15 @@ class Model:
         from ..formats.tokenizer import tokenizer_from_metadata
 
         return tokenizer_from_metadata(self.metadata)
+
+    @cached_property
+    def token_trie(self) -> Any:
+        """The vocabulary's bytes as a trie, for grammars; ids beyond the tokenizer's have none."""
+        from ..sampling.grammar.vocabulary import TokenTrie
+
+        known = [self.tokenizer.token_bytes(id_) for id_ in range(self.tokenizer.n_vocab)]
+        spare = [b""] * (self.n_vocab - len(known))
+        return TokenTrie.build((known + spare)[: self.n_vocab], self.tokenizer.eog)
 
     @cached_property
     def chat_template(self) -> Any:

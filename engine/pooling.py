@@ -32,6 +32,8 @@ class PoolingSpec:
     labels: int = 1
     # The classifier reads the mean of all rows.
     of_mean: bool = False
+    # Width between two matrices that the vector goes through last; 0: none.
+    dense: int = 0
 
 
 def read_pooling(keys: Keys) -> PoolingSpec:
@@ -41,4 +43,5 @@ def read_pooling(keys: Keys) -> PoolingSpec:
     key = f"{keys.prefix}.classifier.output_labels"
     labels = len(keys.metadata.strings(key, [])) or 1
     of_mean = keys.integer("classifier.pooling_type", 0, max(Pooling), 0) == Pooling.MEAN
-    return PoolingSpec(kind, given, labels, of_mean)
+    dense = keys.integer("dense_2_feat_out", 0, 1 << 20, 0)
+    return PoolingSpec(kind, given, labels, of_mean, dense)

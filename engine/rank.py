@@ -35,7 +35,7 @@ def rank(model: Model, query: str, documents: list[str]) -> list[float]:
     kind = Pooling.LAST if model.arch.causal else Pooling.CLS
     kind = Pooling.MEAN if spec.of_mean else kind
     rows = hidden_rows(model, [pair(model, query, document) for document in documents])
-    return [score(model, pooled(own, kind, False)) for own in rows]
+    return [score(model, pooled(own, kind)) for own in rows]
 
 
 def pair(model: Model, query: str, document: str) -> list[int]:
@@ -56,7 +56,7 @@ def pair(model: Model, query: str, document: str) -> list[int]:
 
 def score(model: Model, row: F64) -> float:
     """The classifier's first output for a row [embedding]; of a decoder's outputs its share."""
-    head = model.classifier
+    head = model.closing
     if head.cls is not None:
         row = _linear(head.cls, head.cls_bias, row)
         if head.cls_norm is None:

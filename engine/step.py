@@ -76,7 +76,17 @@ class StepMemory:
             return np.zeros_like(positions)
         if self.arch.window is Window.CHUNKED:
             return positions // window * window
+        if self.arch.window is Window.CENTRED:
+            return np.maximum(0, positions - window // 2)
         return np.maximum(0, positions - window + 1)
+
+    def _last(self, positions: I64, window: int) -> I64:
+        """The last key that each position sees."""
+        if self.arch.causal:
+            return positions
+        if window and self.arch.window is Window.CENTRED:
+            return np.minimum(positions[-1], positions + window // 2)
+        return np.full_like(positions, positions[-1])
 
     def fill(self, pieces: list[Piece], outputs: I64) -> Step:
         """Write the rows of all pieces, in order; `outputs` are rows whose logits are wanted."""
@@ -91,7 +101,7 @@ class StepMemory:
             for window, spans in self.spans.items():
                 spans[part, 0] = sequence.table.ctypes.data
                 spans[part, 1] = self._first(positions, window)
-                spans[part, 2] = positions if self.arch.causal else positions[-1:]
+                spans[part, 2] = self._last(positions, window)
             if sequence.states is not None:
                 source, target = sequence.states.begin()
                 self.state_rows[part] = target

@@ -220,6 +220,9 @@ def top_table(arch: Arch, hparams: HParams) -> list[Wanted]:
     if arch.learned_positions:
         sloped = "attention.max_alibi_bias" in dict(arch.reads)
         rows += [(f"position_embd.weight{'?' * sloped}#", "context, dim")]
+    if hparams.pooling.dense:
+        sizes["dense"] = hparams.pooling.dense
+        rows += [("dense_2.weight#", "dense, dim"), ("dense_3.weight#", "dim, dense")]
     rows += (("hrm.z_l_init", "dim"),) if arch.flow is Flow.NESTED else ()
     turning = [layer.rope for layer in hparams.layers if layer.rope]
     if arch.rope_factors and turning:
@@ -298,7 +301,7 @@ def _norms(arch: Arch, layer: LayerSpec) -> Iterator[Row]:
         yield from _norm("attn_norm_2", "?")
         return
     if arch.placement is not Placement.POST:
-        yield from _norm("attn_norm")
+        yield from _norm("attn_norm", "?" * arch.normed_embedding)
     if parallel:
         yield from (*_norm("attn_norm_2", "?"), *_norm("ffn_norm", "?"))
     elif arch.placement is not Placement.POST and _feeds_too(layer):

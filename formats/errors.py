@@ -45,6 +45,10 @@ class TemplateError(ValueError):
     """A chat template that cannot be parsed or rendered."""
 
 
+class SafetensorsError(ValueError):
+    """A safetensors file whose header cannot be trusted, or a tensor that is missing."""
+
+
 def shown(value: object) -> str:
     """`repr(value)`, cut to a length fit for an error message."""
     if isinstance(value, str | bytes):

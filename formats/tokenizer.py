@@ -57,6 +57,11 @@ class Tokenizer:
         """Whether a text is encoded with a space before it."""
         return self._codec.prefixed and self._vocabulary.space_prefix
 
+    @property
+    def around(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The ids that encode() puts before and after a text."""
+        return self._vocabulary.begin, self._vocabulary.end
+
     def encode(
         self, text: str, *, add_special: bool = True, parse_special: bool = False
     ) -> list[int]:
@@ -146,6 +151,10 @@ class NoTokenizer(Tokenizer):
     @property
     def space_prefix(self) -> bool:
         return False
+
+    @property
+    def around(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        return (), ()
 
     def _ids(self, text: str, trusted: Sequence[Span]) -> list[int]:
         self._refuse()

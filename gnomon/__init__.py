@@ -19,11 +19,10 @@ if TYPE_CHECKING:
         Chat as Chat,
     )
     from .engine.api.client import (
-        AnyDownloadedModel as AnyDownloadedModel,
         Client as Client,
-        DownloadedLlm as DownloadedLlm,
         LocalFileInput as LocalFileInput,
         configure_default_client as configure_default_client,
+        embedding_model as embedding_model,
         get_default_client as get_default_client,
         get_sync_api_timeout as get_sync_api_timeout,
         list_downloaded_models as list_downloaded_models,
@@ -34,10 +33,15 @@ if TYPE_CHECKING:
     )
     from .engine.api.config import (
         AnyLoadConfig as AnyLoadConfig,
+        EmbeddingLoadModelConfig as EmbeddingLoadModelConfig,
+        EmbeddingLoadModelConfigDict as EmbeddingLoadModelConfigDict,
         LlmLoadModelConfig as LlmLoadModelConfig,
         LlmLoadModelConfigDict as LlmLoadModelConfigDict,
         LlmPredictionConfig as LlmPredictionConfig,
         LlmPredictionConfigDict as LlmPredictionConfigDict,
+    )
+    from .engine.api.embedding import (
+        EmbeddingModel as EmbeddingModel,
     )
     from .engine.api.handle import (
         SyncModelHandle as SyncModelHandle,
@@ -88,6 +92,11 @@ if TYPE_CHECKING:
         PredictionResult as PredictionResult,
         PredictionRoundResult as PredictionRoundResult,
     )
+    from .engine.api.sessions import (
+        AnyDownloadedModel as AnyDownloadedModel,
+        DownloadedEmbeddingModel as DownloadedEmbeddingModel,
+        DownloadedLlm as DownloadedLlm,
+    )
     from .engine.api.stream import (
         PredictionStream as PredictionStream,
     )
@@ -132,11 +141,10 @@ if TYPE_CHECKING:
 _HOMES = {
     ".engine.api.chat": ("Chat",),
     ".engine.api.client": (
-        "AnyDownloadedModel",
         "Client",
-        "DownloadedLlm",
         "LocalFileInput",
         "configure_default_client",
+        "embedding_model",
         "get_default_client",
         "get_sync_api_timeout",
         "list_downloaded_models",
@@ -147,11 +155,14 @@ _HOMES = {
     ),
     ".engine.api.config": (
         "AnyLoadConfig",
+        "EmbeddingLoadModelConfig",
+        "EmbeddingLoadModelConfigDict",
         "LlmLoadModelConfig",
         "LlmLoadModelConfigDict",
         "LlmPredictionConfig",
         "LlmPredictionConfigDict",
     ),
+    ".engine.api.embedding": ("EmbeddingModel",),
     ".engine.api.handle": ("SyncModelHandle",),
     ".engine.api.llm": ("LLM",),
     ".engine.api.messages": (
@@ -196,6 +207,11 @@ _HOMES = {
         "ModelLoadResult",
         "PredictionResult",
         "PredictionRoundResult",
+    ),
+    ".engine.api.sessions": (
+        "AnyDownloadedModel",
+        "DownloadedEmbeddingModel",
+        "DownloadedLlm",
     ),
     ".engine.api.stream": ("PredictionStream",),
     ".engine.api.structs": (

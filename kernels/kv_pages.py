@@ -28,6 +28,7 @@ from .kv_types import (
     to_bf16,
     to_bf16_ref,
 )
+from .pool import aligned
 from .quants.table import DEQUANTIZE_REF
 from .simd import (
     at,
@@ -46,7 +47,6 @@ from .simd import (
     unrolled,
     void,
 )
-from .pool import aligned
 from .tape import Kernel, Tape
 from .tiles.pack import pack_ref
 

@@ -17,7 +17,7 @@ from .instance import Instance
 from .labels import Labeller
 from .results import LlmInfo, LlmPredictionFragment, LlmPredictionStats, PredictionResult
 from .settings import effective_config, limits, sampling_params
-from .structured import compile_structured, parse_structured
+from .structured import compile_structured, parse_structured, structured_mask
 
 if TYPE_CHECKING:
     from ..model import Model
@@ -61,8 +61,9 @@ class Prediction:
         self._structured = structured
         self._expects_tools = expects_tools
         self._params = sampling_params(self.config, model.tokenizer)
-        self._mask = compile_structured(structured, model.tokenizer) if structured else None
+        self._grammar = compile_structured(structured, model.tokenizer) if structured else None
         self._content: list[str] = []
+        self._answer: list[str] = []  # without reasoning
         self._drafting = Drafting(instance, self.config)
         self._generation: Generation | None = None
 
@@ -74,7 +75,7 @@ class Prediction:
             prompt = self._make_prompt(self.config)
             limit = self._limits(prompt)
             ids = fitted(prompt.ids, limit)
-            sampler = self._sampler(model)
+            sampler = self._sampler(model, prompt)
             with (
                 _sampling_errors(),
                 self._instance.session_for(ids) as session,
@@ -93,6 +94,8 @@ class Prediction:
                 )
                 for fragment in self._labelled(self._generation, prompt):
                     self._content.append(fragment.content)
+                    if fragment.reasoning_type == "none":
+                        self._answer.append(fragment.content)
                     yield fragment
                     if self.cancelled:
                         return
@@ -104,7 +107,7 @@ class Prediction:
         setting = None if stats.stop_reason == "userStopped" else self._structured
         return PredictionResult(
             content=content,
-            parsed=parse_structured(content, setting),
+            parsed=parse_structured(content, "".join(self._answer), setting),
             stats=stats,
             model_info=cast(LlmInfo, self._instance.info),
             load_config=self._instance.config,
@@ -112,9 +115,13 @@ class Prediction:
             logprobs=self._logprobs() if self.config.logprobs else None,
         )
 
-    def _sampler(self, model: Model) -> Sampler:
+    def _sampler(self, model: Model, prompt: Prompt) -> Sampler:
+        mask = None
+        if self._grammar is not None:
+            tags, open_tag = prompt.reasoning_tags, prompt.open_tag
+            mask = structured_mask(self._grammar, model, tags, open_tag)
         token_bytes = model.tokenizer.token_bytes
-        return Sampler(self._params, model.n_vocab, token_bytes=token_bytes, mask=self._mask)
+        return Sampler(self._params, model.n_vocab, token_bytes=token_bytes, mask=mask)
 
     def _labelled(self, generation: Generation, prompt: Prompt) -> Iterator[LlmPredictionFragment]:
         labeller = Labeller(

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 
 from ..errors import LMStudioValueError
+from ..reasoning import AfterReasoning, tag_pieces
 from .config import parse_prediction_config
 from .structs import Struct
 
 if TYPE_CHECKING:
+    from ...formats.tokenizer import Tokenizer
+    from ...sampling.grammar.program import CompiledGrammar
     from ...sampling.sampler import Mask
+    from ..model import Model
 
 DictSchema: TypeAlias = Mapping[str, Any]
 
@@ -84,20 +88,80 @@ def _read_format(response_format: Any) -> dict[str, Any]:
     )
 
 
-def compile_structured(setting: dict[str, Any], tokenizer: object) -> Mask:
-    """Compile a checked setting to a mask with `apply(logits)`, `accept(id)` and `allows(id)`."""
-    raise LMStudioValueError(
-        f"structured output of type {setting.get('type')!r}: constrained decoding is not available "
-        "yet in this version"
+def compile_structured(setting: dict[str, Any], tokenizer: Tokenizer) -> CompiledGrammar:
+    """Compile a checked setting. Raises LMStudioValueError that says where the grammar is wrong."""
+    from ...sampling.grammar import compile as grammar
+
+    try:
+        return _COMPILERS[setting["type"]](grammar, setting, tokenizer)
+    except grammar.GrammarError as error:
+        raise LMStudioValueError(f"structured {setting['type']}: {error}") from error
+
+
+def _json(grammar: Any, setting: dict[str, Any], tokenizer: Tokenizer) -> CompiledGrammar:
+    schema = setting.get("jsonSchema")
+    order = setting.get("propertyOrder") or "declared"
+    made: CompiledGrammar = grammar.compile_json_schema(
+        {"type": "object"} if schema is None else schema, property_order=order
+    )
+    return made
+
+
+def _gbnf(grammar: Any, setting: dict[str, Any], tokenizer: Tokenizer) -> CompiledGrammar:
+    made: CompiledGrammar = grammar.compile_gbnf(
+        _given(setting, "gbnfGrammar"), token_id=lambda text: _token_id(tokenizer, text)
+    )
+    return made
+
+
+_COMPILERS: dict[str, Callable[[Any, dict[str, Any], Tokenizer], CompiledGrammar]] = {
+    "json": _json,
+    "gbnf": _gbnf,
+    "regex": lambda grammar, setting, _: grammar.compile_regex(_given(setting, "regex")),
+    "choice": lambda grammar, setting, _: grammar.compile_choice(_given(setting, "choices")),
+}
+
+
+def _given(setting: dict[str, Any], key: str) -> Any:
+    if setting.get(key) is None:
+        raise LMStudioValueError(f"structured {setting['type']}: found no {key!r}, expected one")
+    return setting[key]
+
+
+def _token_id(tokenizer: Tokenizer, text: str) -> int | None:
+    """The one token that a text such as `<|im_end|>` names."""
+    ids = tokenizer.encode(text, add_special=False, parse_special=True)
+    return ids[0] if len(ids) == 1 else None
+
+
+def structured_mask(
+    grammar: CompiledGrammar, model: Model, tags: Mapping[str, str], open_tag: str | None
+) -> Mask:
+    """The grammar's mask over the model's vocabulary; reasoning sections in front run free."""
+    from ...sampling.grammar.mask import GrammarMask
+
+    mask = GrammarMask(grammar, model.token_trie)
+    if not tags:
+        return mask
+    tokenizer = model.tokenizer
+    return AfterReasoning(
+        mask,
+        tags,
+        open_tag,
+        token_text=tokenizer.token_text,
+        openers=tag_pieces(tags, tokenizer.n_vocab, tokenizer.token_text),
+        ends=tokenizer.eog,
     )
 
 
-def parse_structured(content: str, setting: dict[str, Any] | None) -> dict[str, Any] | str:
-    """The JSON object in a structured answer; the content itself if there is none."""
+def parse_structured(
+    content: str, answer: str, setting: dict[str, Any] | None
+) -> dict[str, Any] | str:
+    """The JSON object in a structured answer, reasoning left out; else the content itself."""
     if setting is None:
         return content
     try:
-        parsed = json.loads(content)
+        parsed = json.loads(answer)
     except (ValueError, RecursionError):
         return content
     return parsed if isinstance(parsed, dict) else content

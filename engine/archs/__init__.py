@@ -60,6 +60,10 @@ VARIANTS: dict[str, Callable[..., Arch]] = {
     "granitehybrid": recurrent.granite_hybrid,
     "bailingmoe3": delta.bailingmoe3,
     "exaone4": halves.exaone4,
+    "jina-bert-v2": encoder.jina_bert_v2,
+    "modern-bert": encoder.modern_bert,
+    "jina-bert-v2": encoder.jina_bert_v2,
+    "modern-bert": encoder.modern_bert,
     "glm4": glm.glm4,
     "glm4moe": glm.glm4moe,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from ...kernels.attention import Shape
 from ..arch import OutputGate, QKNorm
 from .indexer import attend_to_blocks
 from .layer import Array, Layer, normed
+from .whole import sloped, whole_attention
 
 F64 = NDArray[np.float64]
 
@@ -28,6 +30,8 @@ def attend(layer: Layer, h: Array, qkv: tuple[Array, Array, Array]) -> Array:
     spec, step, ops = layer.spec, layer.step, layer.ops
     if spec.indexer is not None:
         return attend_to_blocks(layer, spec.indexer, h, qkv)
+    if not layer.arch.causal and (slopes := _slopes(layer)) is not None:
+        return whole_attention(layer, qkv, partial(sloped, slopes))
     sinks = getattr(layer.w, "attn_sinks", None)
     place = step.positions, step.spans[spec.window], layer.region
     out = ops.attend(qkv, *place, _shape(layer), sinks, _slopes(layer))

@@ -65,7 +65,8 @@ def mix(layer: Layer, h: Array) -> Array:
 
 def _before(layer: Layer, name: str, x: Array) -> Array:
     bare = layer.arch.placement in (Placement.POST, Placement.BARE)
-    return x if bare else layer.norm(name, x)
+    absent = layer.arch.norm_weights and getattr(layer.w, name, None) is None
+    return x if bare or absent else layer.norm(name, x)
 
 
 def _after(layer: Layer, name: str, h: Array) -> Array:

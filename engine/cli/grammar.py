@@ -11,12 +11,12 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ...sampling.grammar.compile import compile_gbnf, compile_json_schema, compile_regex
-from ...sampling.grammar.mask import GrammarMask
-from ...sampling.grammar.program import CompiledGrammar
-from ...sampling.grammar.vocabulary import TokenTrie
+if TYPE_CHECKING:
+    from ...sampling.grammar.mask import GrammarMask
+    from ...sampling.grammar.program import CompiledGrammar
+
 
 KINDS = {".gbnf": "gbnf", ".json": "json", ".regex": "regex"}
 SHOWN = 40  # bytes around a failure
@@ -35,6 +35,9 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print a line for each text; 0 if all are accepted, else 1. GrammarError for a bad grammar."""
+    from ...sampling.grammar.mask import GrammarMask
+    from ...sampling.grammar.vocabulary import TokenTrie
+
     compiled = compile_file(args.grammar, args.kind, args.order)
     for note in compiled.notes:
         print(f"note: {note}", file=sys.stderr)
@@ -49,6 +52,8 @@ def run(args: argparse.Namespace) -> int:
 
 def compile_file(path: Path, kind: str | None, order: str) -> CompiledGrammar:
     """Compile a grammar file; ValueError if its name does not tell the kind."""
+    from ...sampling.grammar.compile import compile_gbnf, compile_json_schema, compile_regex
+
     kind = kind or KINDS.get(path.suffix)
     if kind is None:
         known = ", ".join(sorted(KINDS))

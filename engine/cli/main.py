@@ -12,6 +12,8 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module, metadata
 
+from . import grammar
+
 logger = logging.getLogger("gnomon")
 
 # Command -> what it does, and the function that does it (loaded when it runs).
@@ -24,6 +26,7 @@ COMMANDS = {
     "ls": ("list the models in the models folder", "models:ls"),
     "get": ("fetch a model of the catalogue", "models:get"),
     "warm": ("compile what a model needs, ahead of its first answer", "models:warm"),
+    "grammar": ("check texts against a grammar", "grammar:run"),
 }
 TEXT_COMMANDS = ("respond", "complete", "chat", "embed", "tokens")
 ANSWERING = ("respond", "complete", "chat")
@@ -37,9 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         args.usage_error = parser.error
         module, _, function = COMMANDS[args.command][1].partition(":")
-        getattr(import_module(f"..{module}", __name__), function)(args)
+        code = getattr(import_module(f"..{module}", __name__), function)(args)
         sys.stdout.flush()
-        return 0
+        return code or 0
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -58,6 +61,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"gnomon {_version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (summary, _) in COMMANDS.items():
+        if name == "grammar":
+            grammar.add_parser(commands)
+            continue
         command = commands.add_parser(name, help=summary, description=f"gnomon {name}: {summary}.")
         _add_arguments(name, command)
     return parser

@@ -119,10 +119,14 @@ def test_closing_gives_every_page_back(model: Model) -> None:
     assert model._pages.in_use == before
 
 
+def interrupted(*given: Any) -> None:
+    raise KeyboardInterrupt
+
+
 def test_an_interrupted_step_counts_nothing(model: Model, monkeypatch: Any) -> None:
     with model.session() as session:
         session.feed([1, 2, 3], logits="none")
-        monkeypatch.setattr(model, "_run", lambda step: (_ for _ in ()).throw(KeyboardInterrupt))
+        monkeypatch.setattr(model, "_run", interrupted)
         with pytest.raises(KeyboardInterrupt):
             session.feed([4])
         monkeypatch.undo()

@@ -83,9 +83,10 @@ def test_a_draft_model_that_is_not_there_is_named(toy: LLM) -> None:
         toy.respond("hi", config={"draftModel": "no-such-model"})
 
 
-def test_structured_output_is_refused_until_there_is_a_grammar(toy: LLM) -> None:
-    with pytest.raises(LMStudioValueError, match="not available yet"):
-        toy.respond("hi", response_format={"type": "object"})
+def test_a_schema_that_cannot_be_kept_is_refused_with_its_place(toy: LLM) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "text"}}}
+    with pytest.raises(LMStudioValueError, match="structured json: /properties/a"):
+        toy.respond("hi", response_format=schema)
 
 
 def test_a_file_without_template_names_complete_and_prompt_template(toy: LLM) -> None:

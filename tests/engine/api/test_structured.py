@@ -75,13 +75,17 @@ def test_type_none_is_free_text() -> None:
 
 
 def test_a_json_object_is_parsed() -> None:
-    assert parse_structured('{"a": 1}', {"type": "json"}) == {"a": 1}
+    assert parse_structured('{"a": 1}', '{"a": 1}', {"type": "json"}) == {"a": 1}
+
+
+def test_reasoning_in_front_is_not_parsed() -> None:
+    assert parse_structured('<think>x</think>{"a": 1}', '{"a": 1}', {"type": "json"}) == {"a": 1}
 
 
 @pytest.mark.parametrize("content", ['{"a": ', "[1]", "3", "", "[" * 100_000])
 def test_anything_else_stays_text(content: str) -> None:
-    assert parse_structured(content, {"type": "json"}) is content
+    assert parse_structured(content, content, {"type": "json"}) is content
 
 
 def test_free_text_is_never_parsed() -> None:
-    assert parse_structured('{"a": 1}', None) == '{"a": 1}'
+    assert parse_structured('{"a": 1}', '{"a": 1}', None) == '{"a": 1}'

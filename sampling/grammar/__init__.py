@@ -1,0 +1,1 @@
+"""Constrained decoding: grammars compiled to programs, and the masks they put on a vocabulary."""
