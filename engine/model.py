@@ -35,7 +35,7 @@ class Model:
 
     def __init__(self, file: GGUFFile, config: LoadConfig) -> None:
         self.file, self.config = file, config
-        self.metadata: Metadata = file.metadata
+        self.metadata: Metadata = overridden(file.metadata, config)
         self.architecture = self.metadata.string("general.architecture")
         self.arch = arch = find_arch(self.architecture, self.metadata, file.tensors)
         embedding = file.tensors.get("token_embd.weight")
@@ -186,7 +186,29 @@ class Model:
         )
 
     def close(self) -> None:
-        """Let go of weights and file."""
-        self._tapes.clear()
-        self._weights = None  # type: ignore[assignment]
-        self.file.close()
+        """Let go of weights and file, once no step is running."""
+        with self._team().lock:
+            self._tapes.clear()
+            self._weights = None  # type: ignore[assignment]
+            self.file.close()
+
+
+def overridden(metadata: Metadata, config: LoadConfig) -> Metadata:
+    """The file's metadata with the numbers that the caller gives instead.
+
+    Raises GGUFError if experts are asked of a model that has none.
+    """
+    prefix = metadata.string("general.architecture")
+    changes: dict[str, object] = {}
+    if config.rope_frequency_base is not None:
+        changes["rope.freq_base"] = config.rope_frequency_base
+    if config.rope_frequency_scale is not None:
+        changes["rope.scaling.type"] = "linear"
+        changes["rope.scaling.factor"] = 1 / config.rope_frequency_scale
+    if config.num_experts is not None:
+        if not metadata.integer(f"{prefix}.expert_count", 0):
+            raise GGUFError("numExperts", None, str(config.num_experts), "a model with experts")
+        changes["expert_used_count"] = config.num_experts
+    if not changes:
+        return metadata
+    return Metadata({**metadata, **{f"{prefix}.{key}": value for key, value in changes.items()}})

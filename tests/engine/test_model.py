@@ -1,0 +1,65 @@
+"""Opening a model: what the caller may override, and what a bad file costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gnomon.engine.errors import ModelLoadError
+from gnomon.engine.load_config import LoadConfig
+from gnomon.engine.model import Model
+
+IDS = [1, 9690, 198, 2683, 359]
+
+
+def logits(path: Path, **config: Any) -> Any:
+    model = Model.open(path, LoadConfig(context_length=64, **config))
+    with model.session() as session:
+        return session.feed(IDS)
+
+
+@pytest.fixture(scope="module")
+def plain(smollm2_path: Path) -> Any:
+    return logits(smollm2_path)
+
+
+def test_the_files_own_rotary_base_changes_nothing(smollm2_path: Path, plain: Any) -> None:
+    assert np.array_equal(logits(smollm2_path, rope_frequency_base=100000.0), plain)
+
+
+def test_another_rotary_base_is_used(smollm2_path: Path, plain: Any) -> None:
+    assert not np.array_equal(logits(smollm2_path, rope_frequency_base=10000.0), plain)
+
+
+def test_a_rotary_scale_of_one_changes_nothing(smollm2_path: Path, plain: Any) -> None:
+    assert np.array_equal(logits(smollm2_path, rope_frequency_scale=1.0), plain)
+
+
+def test_another_rotary_scale_is_used(smollm2_path: Path, plain: Any) -> None:
+    assert not np.array_equal(logits(smollm2_path, rope_frequency_scale=0.5), plain)
+
+
+def test_experts_are_not_asked_of_a_dense_model(smollm2_path: Path) -> None:
+    with pytest.raises(ModelLoadError, match="numExperts: found 4, expected a model with experts"):
+        Model.open(smollm2_path, LoadConfig(num_experts=4))
+
+
+def test_a_file_that_is_no_model_is_named_with_its_error(tmp_path: Path) -> None:
+    path = tmp_path / "broken.gguf"
+    path.write_bytes(b"GGUF" + b"\0" * 30)
+    with pytest.raises(ModelLoadError, match="broken.gguf: version") as caught:
+        Model.open(path)
+    assert type(caught.value.__cause__).__name__ == "GGUFError"
+
+
+def test_a_missing_file_is_a_load_error(tmp_path: Path) -> None:
+    with pytest.raises(ModelLoadError, match="none.gguf"):
+        Model.open(tmp_path / "none.gguf")
+
+
+def test_grammars_see_every_id_of_the_model(smollm2_path: Path) -> None:
+    model = Model.open(smollm2_path, LoadConfig(context_length=64))
+    assert model.token_trie.n_vocab == model.n_vocab
