@@ -1,10 +1,10 @@
-"""Attention alone: GFLOPS of a prompt of 512, GB/s of one row at depths 4096 and 32768, per cache type.
+"""Attention alone, by cache type: GFLOPS of a prompt of 512, GB/s of one row at depth.
 
     python benchmarks/bench_attention.py [--heads 32/8x64 ...] [--types f16 q8_0 q8_0/f16 ...]
 
-`32/8x64` is 32 heads over 8 key heads of 64 numbers; `q8_0/f16` is keys/values. Medians of runs that
-take half a second together, on `--threads` threads. GB/s counts the cache's bytes that are read,
-GFLOPS the products of queries with keys and of weights with values that the mask leaves.
+`32/8x64` is 32 heads over 8 key heads of 64 numbers; `q8_0/f16` is keys/values. The best of the
+runs that fit in half a second, on `--threads` threads. GB/s counts the cache's bytes that are read,
+GFLOPS the products of queries with keys and of p with values that the mask leaves.
 """
 
 import argparse
@@ -33,8 +33,9 @@ class Cache:
         self.rng = np.random.default_rng(1)
         self.heads, self.kv_heads, self.dim = heads
         self.region: Region = region_after(0, self.kv_heads, (self.dim, self.dim), types)
-        self.pages = [aligned(self.region.end) for _ in range(-(-length // PAGE))]
-        self.table = np.array([page.ctypes.data for page in self.pages])
+        # In one piece: huge pages, as where a page holds all layers of a model.
+        self.memory = aligned(-(-length // PAGE) * self.region.end)
+        self.table = np.arange(-(-length // PAGE)) * self.region.end + self.memory.ctypes.data
         self.length = length
         for start in range(0, length, PROMPT):
             positions = np.arange(start, min(length, start + PROMPT))
@@ -52,7 +53,7 @@ class Cache:
         return np.stack([table, 0 * positions, positions], axis=1)
 
     def seconds(self, rows: int, threads: int) -> float:
-        """Median time of attending with the last `rows` positions, their storing included."""
+        """Best time of attending with the last `rows` positions, their storing included."""
         positions = np.arange(self.length - rows, self.length)
         spans = Spans(self._spans(positions), [self.table] * rows, self.length)
         qkv = self._draw(rows, self.heads), self._draw(rows), self._draw(rows)
@@ -80,7 +81,9 @@ def prompt_gflops(heads: tuple[int, int, int], types: tuple[str, str], threads: 
     return 4e-9 * heads[0] * heads[2] * seen / seconds
 
 
-def depth_gbytes(heads: tuple[int, int, int], types: tuple[str, str], depth: int, threads: int) -> float:
+def depth_gbytes(
+    heads: tuple[int, int, int], types: tuple[str, str], depth: int, threads: int
+) -> float:
     """One row that sees `depth` keys."""
     cache = Cache(heads, types, depth)
     size = cache.region.end / PAGE * depth

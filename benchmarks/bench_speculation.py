@@ -5,14 +5,13 @@
                                    stand with probability 0.7, whatever both models say
 
 Targets: at least 2.0 where 60 % of drafts or more stand, 0.97 where they fail, 1.8 synthetic. Runs
-with and without take turns; each ratio is the median over the rounds of one with to one without.
-The ids are compared as well: they must be the same.
+with and without take turns; a ratio is that of the best run with to the best run without, because
+what else the machine does only slows down. The answers are compared as well: they must be the same.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -55,7 +54,10 @@ CODE = "\n".join(
 COPYING = {
     "repeat a table": f"Repeat this table exactly:\n\n{TABLE}",
     "repeat a text": f"Repeat this text word for word:\n\n{TEXT}",
-    "edit a text": f"Replace the word 'library' by 'museum' in this text:\n\n{TEXT}",
+    "change a word": f"Edit this text: change 'nine' to 'ten'.\n\n{TEXT}\n\nThe edited text:",
+    "correct a text": f"Correct the spelling mistakes in this text and change nothing else:\n\n"
+    f"{TEXT.replace('library', 'libary').replace('afternoon', 'afternon')}",
+    "rewrite a text": f"Replace the word 'library' by 'museum' in this text:\n\n{TEXT}",
     "edit code": f"Rename `result` to `value` in this code:\n\n{CODE}",
 }
 PROSE = {
@@ -90,21 +92,21 @@ def lookups(llm: Any, rounds: int) -> None:
 
 
 def compare(llm: Any, name: str, prompt: str, config: dict[str, Any], rounds: int) -> None:
-    ratios, speeds = [], []
+    speeds: dict[str, list[float]] = {"plain": [], "drafted": []}
     for turn in range(rounds + 1):
         plain = llm.respond(prompt, config={**config, "promptLookup": False})
         drafted = llm.respond(prompt, config=config)
         if plain.content != drafted.content:
             raise SystemExit(f"{name}: the answers differ")
         if turn:  # the first compiles and records
-            speeds.append(plain.stats.tokens_per_second)
-            ratios.append(drafted.stats.tokens_per_second / plain.stats.tokens_per_second)
+            speeds["plain"].append(plain.stats.tokens_per_second)
+            speeds["drafted"].append(drafted.stats.tokens_per_second)
     stats = drafted.stats
     total = stats.total_draft_tokens_count
     stood = stats.accepted_draft_tokens_count / max(total, 1)
+    best, ratio = max(speeds["plain"]), max(speeds["drafted"]) / max(speeds["plain"])
     print(
-        f"{name:24s}{statistics.median(speeds):10.0f}{statistics.median(ratios):8.2f}"
-        f"{stood:8.0%}{total:9d}{stats.predicted_tokens_count:8d}"
+        f"{name:24s}{best:10.0f}{ratio:8.2f}{stood:8.0%}{total:9d}{stats.predicted_tokens_count:8d}"
     )
 
 
@@ -137,18 +139,17 @@ def synthetic(target: Model, draft: Model, rounds: int, tokens: int = 200) -> No
     costs = {name: step_seconds(model) for name, model in (("target", target), ("draft", draft))}
     print(f"a step takes {costs['target'] * 1e3:.2f} ms, one of the draft's", end=" ")
     print(f"{costs['draft'] / costs['target']:.1%} of it")
-    ratios = []
+    speeds: dict[str, list[float]] = {"plain": [], "drafted": []}
     for turn in range(rounds + 1):
         plain = run(target, None, prompt, None, timings, tokens)
         drafted = run(target, draft, prompt, plain.predicted, timings, tokens)
         if drafted.predicted != plain.predicted:
             raise SystemExit("the answers differ")
         if turn:
-            ratios.append((drafted.tokens_per_second or 0) / (plain.tokens_per_second or 1))
+            speeds["plain"].append(plain.tokens_per_second or 0.0)
+            speeds["drafted"].append(drafted.tokens_per_second or 0.0)
     counts = drafted._speculation.counts
-    print(
-        f"ratio {statistics.median(ratios):.2f} of {sorted(round(r, 2) for r in ratios)}: {counts}"
-    )
+    print(f"ratio {max(speeds['drafted']) / max(speeds['plain']):.2f}, {counts}")
 
 
 def run(

@@ -2,8 +2,9 @@
 
     python -m benchmarks.embed [model.gguf] [--peer PYTHON]
 
-Without a file all-MiniLM-L6-v2 is converted to Q8_0 and F16 first. PYTHON is an interpreter that has
-llama_cpp (default: this one). Sentences have 5 to 12 words; texts are tokenized within the measured time.
+Without a file all-MiniLM-L6-v2 is converted to Q8_0 and F16 first. PYTHON is an interpreter that
+has llama_cpp (default: this one). Sentences have 5 to 12 words; texts are tokenized within the
+measured time.
 """
 
 from __future__ import annotations
@@ -20,10 +21,8 @@ from pathlib import Path
 import numpy as np
 
 ROUNDS = 3
-WORDS = (
-    "the quick brown fox jumps over a lazy dog while people eat bread and drink water in big "
-    "cities near rivers under blue skies"
-).split()
+TEXT = "the quick brown fox jumps over a lazy dog while people eat bread and drink water in cities"
+WORDS = TEXT.split()
 PEER = """
 import json, sys, time
 from llama_cpp import Llama
@@ -69,9 +68,13 @@ def compare(path: Path, python: str, texts: list[str]) -> None:
     model = lms.embedding_model(str(path))
     model.embed(texts[:64])
     peer = subprocess.Popen(
-        [python, "-c", PEER.replace("THREADS", str(os.cpu_count()))], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [python, "-c", PEER.replace("THREADS", str(os.cpu_count()))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
-    assert peer.stdin and peer.stdout
+    assert peer.stdin is not None
+    assert peer.stdout is not None
     print(json.dumps([str(path), texts]), file=peer.stdin, flush=True)
     for _ in range(ROUNDS):
         start = time.perf_counter()

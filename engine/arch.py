@@ -126,6 +126,7 @@ class AttentionScale(Enum):
     ROOT = auto()  # 1 / sqrt(key dim)
     LINEAR = auto()  # 1 / key dim
     ROOT_WIDTH = auto()  # 1 / sqrt(embedding / heads)
+    ONE = auto()
 
 
 class Indexer(Enum):
@@ -164,6 +165,7 @@ class Gate(Enum):
     RELU = "relu"
     RELU_SQUARED = "relu_squared"
     SITU = "situ"  # sigmoid(gate) * b tanh(gate / b) * c tanh(up / c), b and c from the file
+    XIELU = "xielu"  # a square above 0, an exponential below, by numbers of each layer
     SWIGLU_OAI = "swiglu_oai"  # gate and up clipped to 7, sigmoid(1.702 gate), up + 1
 
 
@@ -218,6 +220,8 @@ class Arch:
     # Names of tensors that another name stands for: (ours, the file's).
     names: tuple[tuple[str, str], ...] = ()
 
+    # What stands before a layer's number in names of tensors.
+    blocks: str = "blk"
     # Tensors that files may have and that are not used.
     unread: tuple[str, ...] = ()
 
@@ -259,6 +263,10 @@ class Arch:
     qk_norm: QKNorm = QKNorm.NONE
     qk_norm_after_rope: bool = False
     attention_scale: AttentionScale = AttentionScale.ROOT
+    # A norm stands before the last matrix of each part.
+    inner_norms: bool = False
+    # Scores get a number per head and bucket of distance, from a table of the first layer.
+    relative_bias: bool = False
     temperature: TemperatureLayers = TemperatureLayers.NONE
     output_gate: OutputGate = OutputGate.NONE
     indexer: Indexer = Indexer.NONE

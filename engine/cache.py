@@ -1,7 +1,7 @@
 """Keys and values of a sequence: pages of 128 positions, shared by forks until one of them writes.
 
-`append` makes room and copies a page that others hold before it is written; `truncate` forgets positions;
-`fork` shares all pages. Freed pages are kept for the next sequence, up to a bound.
+`append` makes room and copies a page that others hold before it is written; `truncate` forgets
+positions; `fork` shares all pages. Freed pages are kept for the next sequence, up to a bound.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.kv_pages import PAGE, Region, region_after
+from ..formats.errors import MetadataError
+from ..kernels.kv_pages import DTYPES, PAGE, Region, region_after
+from ..kernels.kv_types import KV_TYPES
 from ..kernels.pool import aligned
-from .hparams import HParams
+from .hparams import HParams, LayerSpec
 
 if TYPE_CHECKING:
     from .state import States
@@ -23,14 +25,13 @@ if TYPE_CHECKING:
 KEEP_FREE_BYTES = 256 << 20
 
 
-def layer_regions(
-    hparams: HParams, types: tuple[str, str], kept: bool = True
-) -> list[Region]:
+def layer_regions(hparams: HParams, types: tuple[str, str], kept: bool = True) -> list[Region]:
     """Where each layer's keys and values lie in a page; all in one place if none are `kept`."""
     regions: list[Region] = []
     start = 0
-    for layer in hparams.layers:
+    for number, layer in enumerate(hparams.layers):
         dims = (layer.key_dim, layer.value_dim)
+        _check_types(number, layer, types)
         region = region_after(start, layer.kv_heads, dims, types)
         if layer.indexer is not None and layer.indexer.owner:
             index = region_after(region.end, 1, (layer.indexer.dim, 0), types)
@@ -40,6 +41,21 @@ def layer_regions(
         regions.append(region)
         start = regions[-1].end if kept else 0
     return regions
+
+
+def _check_types(index: int, layer: LayerSpec, types: tuple[str, str]) -> None:
+    """Raise MetadataError if a layer's sizes are not whole blocks of the cache's types."""
+    sizes = (("key", layer.key_dim), ("value", layer.value_dim))
+    for (part, dim), name in zip(sizes, types, strict=True):
+        step, letter = KV_TYPES[name].step, part[0].upper()
+        if dim % step:
+            rule = f"a multiple of {step}, as llama{letter}CacheQuantizationType {name} asks"
+            raise MetadataError(f"attention.{part}_length of layer {index}", None, str(dim), rule)
+    # Rows that formulas store are numbers that NumPy has.
+    special = layer.indexer is not None or (layer.mixer is not None and layer.mixer.rows())
+    if special and types[0] not in DTYPES:
+        rule = f"one of {', '.join(DTYPES)} for layer {index}, which keeps rows of its own"
+        raise MetadataError("llamaKCacheQuantizationType", None, types[0], rule)
 
 
 def _rows(start: int, dims: list[int], types: tuple[str, str]) -> Region:

@@ -1,10 +1,11 @@
-"""Convert a Hugging Face folder (safetensors, config.json, tokenizer files) to a GGUF file, tensor by tensor.
+"""Convert a Hugging Face folder (safetensors, config.json, tokenizer files) to a GGUF file, tensor
+by tensor.
 
     convert(Path("all-MiniLM-L6-v2"), Path("all-minilm.gguf"), "q8_0")
 
-Names and numbers come from `archs/checkpoints.py`. Weights take the type asked for; vectors, positions and
-kinds of token stay F32, rows that no block divides become F16, and in files of 4 and 5 bits the matrix that
-makes the logits has 8. The file appears under its name once it is whole.
+Names and numbers come from `archs/checkpoints.py`. Weights take the type asked for; vectors,
+positions and kinds of token stay F32, rows that no block divides become F16, and in files of 4 and
+5 bits the matrix that makes the logits has 8. The file appears under its name once it is whole.
 """
 
 from __future__ import annotations
@@ -57,9 +58,11 @@ class Plan:
 def convert(
     folder: Path, target: Path, file_type: str = "f16", name: str = "", report: Report | None = None
 ) -> None:
-    """Write `target`; `report` is given the share done. Raises ModelLoadError, LMStudioValueError."""
+    """Write `target`, telling the share done. Raises ModelLoadError, LMStudioValueError."""
     if file_type not in FILE_TYPES:
-        raise LMStudioValueError(f"file type {file_type!r}, expected one of {', '.join(FILE_TYPES)}")
+        raise LMStudioValueError(
+            f"file type {file_type!r}, expected one of {', '.join(FILE_TYPES)}"
+        )
     try:
         _convert(folder, target, file_type, name or folder.name, report or (lambda share: None))
     except (SafetensorsError, TokenizerError) as error:
@@ -253,9 +256,7 @@ def _entries(
     yield from tokenizer_entries(folder, int(config.get("vocab_size", 0)))
 
 
-def _encoder_entries(
-    folder: Path, family: Checkpoint, config: dict[str, Any]
-) -> Iterator[Entry]:
+def _encoder_entries(folder: Path, family: Checkpoint, config: dict[str, Any]) -> Iterator[Entry]:
     labels = config.get("id2label") or {}
     classifies = str(config["architectures"][0]).endswith("ForSequenceClassification")
     pooling = Pooling.RANK if classifies else _pooling(folder)

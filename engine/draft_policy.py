@@ -90,7 +90,7 @@ class Acceptance:
     """How often drafts of each kind stand, the latest counting most."""
 
     WEIGHT = 3.0  # of the prior, in tokens
-    PER_DRAFT, PER_STEP = 0.9, 0.995  # what remains of older experience
+    PER_DRAFT, PER_STEP = 0.95, 0.995  # what remains of older experience
 
     def __init__(self) -> None:
         self._seen: dict[Hashable, tuple[float, float, int]] = {}

@@ -26,6 +26,11 @@ PLACES = 8  # earlier places that are compared
 # The share of lookups with a match of n tokens that stands in prose; where text is copied more do,
 # which is soon found out, as lookups are judged even when they are not verified.
 PRIORS = {1: 0.05, 2: 0.15, 3: 0.3, 4: 0.5, 8: 0.75, 16: 0.9}
+# A copy that an edit broke off goes on where one token agrees again, or right behind the edit.
+COPY = 4  # tokens in common that make a copy
+SHIFTS = (0, 1, -1, 2, -2, 3, -3, 4)  # by how many tokens an edit may change the length
+RESUME_WITHIN = 16
+RESUMED, BLIND = 0.5, 0.2
 
 
 class Draft(NamedTuple):
@@ -56,7 +61,8 @@ class PromptLookup:
 
     Kept: for n-grams of 1, 2, 3 and `max_ngram` tokens the last place behind each, and for every
     place the one before it with the same n-gram of 2. Of the last few places the one with the
-    longest past in common is taken, the later of equals. A token costs a few microseconds.
+    longest past in common is taken, the later of equals. Where an edit broke a copy off and no long
+    match is found, it goes on behind the edit. A token costs a few microseconds.
     """
 
     def __init__(self, max_ngram: int = 3, max_draft: int = 16) -> None:
@@ -70,16 +76,22 @@ class PromptLookup:
         self._text = list(tokens)
         self._last: dict[tuple[int, ...], int] = {}
         self._before: list[int] = []  # place -> an earlier place behind the same chained n-gram
+        self._copying: tuple[int, int] | None = None  # where from, and up to where, at last
 
     def accept(self, token: int) -> None:
         """Follow by one token."""
         self._text.append(token)
 
     def offer(self) -> Offer | None:
-        """A draft whose kind is the length of the match."""
+        """A draft whose kind is the length of the match, or how a copy is resumed."""
         for place in range(len(self._before), len(self._text)):
             self._index(place)
         self._place, match = self._find()
+        if match >= COPY:
+            self._copying = self._place, len(self._text)
+        elif (resumed := self._resumed()) is not None:
+            self._place, prior = resumed
+            return Offer(("resumed", prior), prior, self._max_draft, free=True)
         if not match:
             return None
         kind = max(length for length in PRIORS if length <= match)
@@ -117,6 +129,18 @@ class PromptLookup:
                 ((at, self._common(at)) for at in self._places(place)), key=lambda found: found[1]
             )
         return -1, 0
+
+    def _resumed(self) -> tuple[int, float] | None:
+        """Where the last copy goes on behind an edit, and how likely."""
+        end = len(self._text)
+        if self._copying is None or end - self._copying[1] > RESUME_WITHIN:
+            return None
+        place = self._copying[0] + end - self._copying[1]
+        for shift in SHIFTS:
+            at = place + shift
+            if 0 < at < end and self._text[at - 1] == self._text[-1]:
+                return at, RESUMED
+        return (place, BLIND) if place < end else None
 
     def _places(self, place: int) -> list[int]:
         places: list[int] = []

@@ -2,9 +2,9 @@
 
     vector = pool(rows),   vector / |vector|
 
-A text is computed in one step, because an encoder's rows see all of it. A step takes as many texts as fit in
-eval_batch_size rows, of like length, and is filled up with rows that nobody reads, so that few tapes serve all
-sizes. A text's bits depend on its own tokens alone.
+A text is computed in one step, because an encoder's rows see all of it. A step takes as many texts
+as fit in eval_batch_size rows, of like length, and is filled up with rows that nobody reads, so
+that few tapes serve all sizes. A text's bits depend on its own tokens alone.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ SIZES = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384)
 
 
 def embed(model: Model, texts: list[list[int]], normalize: bool = True) -> list[F64]:
-    """A vector [embedding] per text's token ids, or [tokens, embedding] where the file says no pooling.
+    """A vector [embedding] per text's token ids, or [tokens, embedding] where the file says no
+    pooling.
 
-    Vectors have length 1 if `normalize`. Raises LMStudioValueError for a text that is empty, longer than the
-    context, or has ids outside the vocabulary; nothing is computed then.
+    Vectors have length 1 if `normalize`. Raises LMStudioValueError for a text that is empty, longer
+    than the context, or has ids outside the vocabulary; nothing is computed then.
     """
     if model.hparams.pooling.kind is Pooling.RANK:
         raise LMStudioValueError("this model scores pairs of texts: use rank")
@@ -47,7 +48,7 @@ def embed(model: Model, texts: list[list[int]], normalize: bool = True) -> list[
 
 
 def _finished(model: Model, vector: F64, normalize: bool) -> F64:
-    """Through the file's last matrices, and to length 1; rows that are not pooled stay as they are."""
+    """Through the file's last matrices, and to length 1; rows not pooled stay as they are."""
     if vector.ndim > 1:
         return vector
     if model.hparams.pooling.dense:
@@ -85,7 +86,9 @@ def check(model: Model, texts: list[list[int]]) -> None:
 
 
 def batches(lengths: list[int], most: int) -> Iterator[list[int]]:
-    """Places of texts that go together: long ones first, at most `most` rows unless one alone has more."""
+    """Places of texts that go together: long ones first, at most `most` rows unless one alone has
+    more.
+    """
     batch: list[int] = []
     rows = 0
     for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
@@ -128,8 +131,8 @@ def pooled(rows: NDArray[Any], kind: Pooling) -> F64:
     rows = rows.astype(np.float64)
     if kind is Pooling.NONE:
         return rows
-    return {
-        Pooling.MEAN: lambda: np.add.reduce(rows, axis=0) / len(rows),
-        Pooling.CLS: lambda: rows[0],
-        Pooling.LAST: lambda: rows[-1],
-    }[kind]()
+    if kind is Pooling.MEAN:
+        mean: F64 = np.add.reduce(rows, axis=0) / len(rows)
+        return mean
+    vector: F64 = rows[-1] if kind is Pooling.LAST else rows[0]
+    return vector

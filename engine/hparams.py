@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..formats.errors import MetadataError
 from ..formats.metadata import Metadata
-from .arch import Arch, AttentionScale, Flow, Layers, Norm, Rope, RopeLayers
+from .arch import Arch, AttentionScale, Flow, Gate, Layers, Norm, Rope, RopeLayers
 from .expert_spec import ExpertSpec, read_experts
 from .flow_spec import FlowSpec, read_flow
 from .indexer_spec import IndexerSpec, read_indexers
@@ -48,6 +48,8 @@ class LayerSpec:
     mixer: Mixer | None = None
     inlet: Ngrams | None = None
     feeds: bool = True
+    # The activation's numbers, where it has any: alpha_n, alpha_p, beta, eps.
+    xielu: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -143,9 +145,18 @@ def _layers(keys: Keys, arch: Arch, count: int) -> list[LayerSpec]:
                 rope=ropes[local] if turns else None,
                 indexer=indexers[i],
                 experts=read_experts(keys, arch, i, count, layer),
+                xielu=read_xielu(keys, count)[i] if arch.gate is Gate.XIELU else None,
             )
         )
     return layers
+
+
+def read_xielu(keys: Keys, count: int) -> list[tuple[float, float, float, float]]:
+    """Each layer's numbers of xIELU, whose keys have no architecture in front."""
+    bare = Keys(keys.metadata, "xielu")
+    names = ("alpha_n", "alpha_p", "beta", "eps")
+    found = [bare.numbers(name, count, 0.0) for name in names]
+    return list(zip(*found, strict=True))
 
 
 def _head_dims(keys: Keys, heads: int) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -228,6 +239,7 @@ def _scale(keys: Keys, arch: Arch, layer: LayerSpec, given: dict[str, float]) ->
         AttentionScale.ROOT: 1 / layer.key_dim**0.5,
         AttentionScale.LINEAR: 1 / layer.key_dim,
         AttentionScale.ROOT_WIDTH: 1 / width**0.5,
+        AttentionScale.ONE: 1.0,
     }[arch.attention_scale]
     return given.get("attention.scale", 0.0) or given.get("attention.output_scale", 0.0) or natural
 

@@ -1,7 +1,7 @@
 """Model: a file, its tokenizer, its weights and its cache pages, tied together; sessions run on it.
 
-A step takes rows of any sequences. Sessions of several threads may share a model: steps are carried out one
-at a time, under the thread team's lock.
+A step takes rows of any sequences. Sessions of several threads may share a model: steps are carried
+out one at a time, under the thread team's lock.
 """
 
 from __future__ import annotations
@@ -89,7 +89,9 @@ class Model:
 
     @property
     def closing(self) -> Any:
-        """The tensors behind the last layer, by name: a reranker's head, an embedding's last matrices."""
+        """The tensors behind the last layer, by name: a reranker's head, an embedding's last
+        matrices.
+        """
         return self._weights.top
 
     @cached_property
@@ -140,9 +142,11 @@ class Model:
         return Sequence(self._pages, capacity, States(self._states) if self._states else None)
 
     def step(self, pieces: list[tuple[Sequence, list[int]]], outputs: I64) -> F32 | None:
-        """Run rows of any sequences (at most `max_rows`); logits of rows `outputs`, [n, vocabulary].
+        """Run rows of any sequences (at most `max_rows`); logits of rows `outputs`, [n,
+        vocabulary].
 
-        Each sequence must be named once; its tokens follow what it holds. On an error nothing counts.
+        Each sequence must be named once; its tokens follow what it holds. On an error nothing
+        counts.
         """
         logits: F32 | None = self._step(pieces, outputs, True)
         return None if logits is None else logits.astype(np.float32, copy=False)

@@ -1,6 +1,7 @@
 """Pooling: how the rows of a text become one vector, from `{architecture}.pooling_type`.
 
-The numbers are llama.cpp's: 0 none, 1 mean, 2 first row ("cls"), 3 last row, 4 first row and a classifier ("rank").
+The numbers are llama.cpp's: 0 none, 1 mean, 2 first row ("cls"), 3 last row, 4 first row and a
+classifier ("rank").
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Rank: a score per document for a query, from the classifier of a reranker.
 
-    row = first row of [begin] query [end] document [end]     (last of a decoder, or the mean of all)
-    score = output(tanh(cls(row)))        or output(norm(gelu(cls(row)))) where the file has the norm
+    row = first row of [begin] query [end] document [end]     (last of a decoder, or the mean of
+    all) score = output(tanh(cls(row)))        or output(norm(gelu(cls(row)))) where the file has
+    the norm
 
 Each layer of the classifier counts where the file has it. Several outputs: the first is the score.
 """
@@ -30,7 +31,8 @@ def rank(model: Model, query: str, documents: list[str]) -> list[float]:
     spec = model.hparams.pooling
     if spec.kind is not Pooling.RANK:
         raise LMStudioValueError(
-            f"pooling: found {spec.kind.name.lower()}, expected rank: this model does not score pairs"
+            f"pooling: found {spec.kind.name.lower()}, expected rank: "
+            "this model does not score pairs"
         )
     kind = Pooling.LAST if model.arch.causal else Pooling.CLS
     kind = Pooling.MEAN if spec.of_mean else kind
@@ -45,7 +47,9 @@ def pair(model: Model, query: str, document: str) -> list[int]:
     if isinstance(template, str):
         given = {"{query}": query, "{document}": document}
         parts = re.split(r"(\{query\}|\{document\})", template)
-        ids: list[int] = tokenizer.encode_segments([(given.get(p, p), p not in given) for p in parts])
+        ids: list[int] = tokenizer.encode_segments(
+            [(given.get(p, p), p not in given) for p in parts]
+        )
         return ids
     first = tokenizer.encode(query, add_special=False)
     second = tokenizer.encode(document, add_special=False)

@@ -102,8 +102,9 @@ class AfterReasoning:
         ends = [
             tag[len(self._state.text) :] for tag in self._tags if tag.startswith(self._state.text)
         ]
-        fits = [any(end.startswith(self._token_text(id_)) for end in ends) for id_ in self._openers]
-        return self._openers[np.array(fits, bool)]
+        fits: list[bool] = [any(end.startswith(self._token_text(id_)) for end in ends) for id_ in self._openers]
+        chosen: NDArray[np.int64] = self._openers[np.array(fits, bool)]
+        return chosen
 
 
 def tag_pieces(tags: Iterable[str], n_vocab: int, token_text: Callable[[int], str]) -> list[int]:

@@ -29,7 +29,7 @@ Logits = Literal["last", "all", "none"]
 
 
 class Session:
-    """A sequence on a model. Not for two threads at once; different sessions may run side by side."""
+    """A sequence on a model: one thread at a time; different sessions may run side by side."""
 
     def __init__(self, model: Model, context_length: int | None = None) -> None:
         longest = model.context_length
@@ -59,8 +59,9 @@ class Session:
     def feed(self, ids: Iterable[int], logits: Logits = "last") -> F32 | None:
         """Take in tokens; return the last one's logits, all of them, or None.
 
-        Raises LMStudioValueError for ids outside the vocabulary, past the context, or no ids at all where
-        logits are asked of the last one. An interrupted call leaves whole pieces of eval_batch_size.
+        Raises LMStudioValueError for ids outside the vocabulary, past the context, or no ids at all
+        where logits are asked of the last one. An interrupted call leaves whole pieces of
+        eval_batch_size.
         """
         self._check_open()
         if logits not in ("last", "all", "none"):
@@ -110,7 +111,7 @@ class Session:
         self.feed(again, logits="none")
 
     def fork(self) -> Session:
-        """A session that holds the same tokens; cache pages are shared until one of the two writes."""
+        """A session that holds the same tokens; pages are shared until one of the two writes."""
         self._check_open()
         twin = Session.__new__(Session)
         twin.context_length, twin._model, twin._open = self.context_length, self._model, True

@@ -85,7 +85,8 @@ class StepMemory:
         if self.arch.causal:
             return positions
         if window and self.arch.window is Window.CENTRED:
-            return np.minimum(positions[-1], positions + window // 2)
+            last: I64 = np.minimum(positions[-1], positions + window // 2)
+            return last
         return np.full_like(positions, positions[-1])
 
     def fill(self, pieces: list[Piece], outputs: I64) -> Step:

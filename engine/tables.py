@@ -60,7 +60,8 @@ class Wanted:
 
 def _linear(name: str, rows: str, columns: str) -> tuple[Row, ...]:
     name, optional = name.rstrip("?"), "?" * name.endswith("?")
-    return (f"{name}.weight{optional}", f"{rows}, {columns}"), (f"{name}.bias?", rows)
+    weight = f"{name}.weight{optional}", f"{rows}, {columns}"
+    return weight, (f"{name}.scale?", "1"), (f"{name}.bias?", rows)
 
 
 QKV = (("attn_qkv.weight", "qkv, dim"), ("attn_qkv.bias?", "qkv"))
@@ -183,7 +184,8 @@ def layer_table(
     """The tensors of one layer, without `blk.N.`."""
     sizes = _sizes(arch, hparams, layer)
     rows = [*_attention(arch, layer, sizes, shape_of)] if layer.attends else []
-    rows += [*_feed_forward(arch, layer, shape_of)] if layer.feeds else []
+    own = layer.mixer is not None and layer.mixer.own_feed_forward
+    rows += [*_feed_forward(arch, layer, shape_of)] if layer.feeds and not own else []
     rows += [*_norms(arch, layer)]
     names = {ours: theirs for ours, theirs in arch.names if _has(shape_of, theirs, ours)}
     table = [_wanted(row, sizes, names) for row in rows]
@@ -252,6 +254,8 @@ def _attention(
     else:
         yield from (*QKV, *BIASES) if shape_of("attn_qkv.weight") else QKV_APART
         yield from HEADS_OUT
+        yield from (("attn_sub_norm.weight", "out"),) if arch.inner_norms else ()
+        yield from (("attn_rel_b.weight?#", "buckets, heads"),) if arch.relative_bias else ()
         yield from QK_NORMS[arch.qk_norm]
     if layer.indexer is not None and layer.indexer.owner:
         yield from INDEXER if layer.latent else BLOCK_INDEXER
@@ -264,6 +268,7 @@ def _feed_forward(arch: Arch, layer: LayerSpec, shape_of: ShapeOf) -> Iterator[R
     optional = arch.dense is Dense.BESIDE and shape_of("ffn_up.weight") is None
     if not routed or (arch.dense is not Dense.INSTEAD and not optional):
         yield from DENSE[arch.feed_forward]
+        yield from (("ffn_sub_norm.weight", "ff"),) if arch.inner_norms else ()
     if not routed:
         return
     if arch.dense is Dense.BEFORE:
@@ -341,6 +346,7 @@ def _sizes(arch: Arch, hparams: HParams, layer: LayerSpec) -> dict[str, int]:
     """What the symbols of shapes stand for in a layer."""
     heads, kv = layer.heads, layer.kv_heads
     sizes = {"dim": hparams.embedding, "heads": heads, "kv": kv, "key": layer.key_dim}
+    sizes["buckets"] = int(hparams.given.get("attention.relative_buckets_count", 0))
     sizes |= {"q": heads * layer.key_dim, "k": kv * layer.key_dim, "v": kv * layer.value_dim}
     sizes |= {"out": heads * layer.value_dim, "qkv": sizes["q"] + sizes["k"] + sizes["v"]}
     sizes["ff"] = {

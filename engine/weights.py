@@ -49,8 +49,8 @@ def model_table(file: GGUFFile, arch: Arch, hparams: HParams) -> list[Wanted]:
     """Every tensor of the model, in the file's full names."""
     table = top_table(arch, hparams)
     for i, layer in _blocks(hparams).items():
-        here = layer_table(arch, hparams, layer, _shapes(file, i))
-        table += [replace(w, name=f"blk.{i}.{w.name}") for w in here]
+        here = layer_table(arch, hparams, layer, _shapes(file, f"{arch.blocks}.{i}"))
+        table += [replace(w, name=f"{arch.blocks}.{i}.{w.name}") for w in here]
     return table
 
 
@@ -59,9 +59,9 @@ def _blocks(hparams: HParams) -> dict[int, LayerSpec]:
     return dict(zip(hparams.flow.order, hparams.layers, strict=True))
 
 
-def _shapes(file: GGUFFile, layer: int) -> ShapeOf:
+def _shapes(file: GGUFFile, layer: str) -> ShapeOf:
     def shape_of(name: str) -> Shape | None:
-        found = find(file, f"blk.{layer}.{name}")
+        found = find(file, f"{layer}.{name}")
         return None if found is None else found.shape
 
     return shape_of
@@ -91,8 +91,8 @@ def load_weights(file: GGUFFile, arch: Arch, hparams: HParams, ops: Ops) -> Weig
     embedding = file.tensors["token_embd.weight"]
     loaded = {}
     for i, layer in _blocks(hparams).items():
-        table = layer_table(arch, hparams, layer, _shapes(file, i))
-        loaded[i] = _namespace(file, f"blk.{i}.", table, ops)
+        table = layer_table(arch, hparams, layer, _shapes(file, f"{arch.blocks}.{i}"))
+        loaded[i] = _namespace(file, f"{arch.blocks}.{i}.", table, ops)
     blk = [loaded[i] for i in hparams.flow.order]
     wanted = [w for w in top_table(arch, hparams) if w.name != "token_embd.weight"]
     top = _namespace(file, "", wanted, ops)

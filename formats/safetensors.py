@@ -1,9 +1,11 @@
 """Safetensors: a JSON header that says where each tensor lies, then the tensors' bytes.
 
-    u64 header size | {"name": {"dtype": "BF16", "shape": [..], "data_offsets": [from, to]}, ..} | data
+    u64 header size | {"name": {"dtype": "BF16", "shape": [..], "data_offsets": [from, to]}, ..} |
+    data
 
-Read through a memory map, because the library of that name gives no bfloat16 to NumPy. The header is
-untrusted: sizes, overlaps with the end of the file and names are checked before anything is used.
+Read through a memory map, because the library of that name gives no bfloat16 to NumPy. The header
+is untrusted: sizes, overlaps with the end of the file and names are checked before anything is
+used.
 """
 
 import json
@@ -57,7 +59,9 @@ def open_safetensors(path: Path) -> dict[str, SafeTensor]:
         size = int.from_bytes(file.read(8), "little")
         room = path.stat().st_size - 8
         if not 2 <= size <= min(room, MAX_HEADER):
-            raise SafetensorsError(f"{path.name}: header of {size} bytes, the file has {room} after 8")
+            raise SafetensorsError(
+                f"{path.name}: header of {size} bytes, the file has {room} after 8"
+            )
         header = _header(path, file.read(size))
     data = np.memmap(path, np.uint8, "r", 8 + size) if room > size else np.empty(0, np.uint8)
     return {
@@ -73,13 +77,17 @@ def _header(path: Path, text: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise SafetensorsError(f"{path.name}: the header is no JSON ({error})") from error
     if not isinstance(header, dict):
-        raise SafetensorsError(f"{path.name}: the header is {type(header).__name__}, expected an object")
+        raise SafetensorsError(
+            f"{path.name}: the header is {type(header).__name__}, expected an object"
+        )
     return header
 
 
 def _tensor(where: str, entry: Any, data: NDArray[np.uint8]) -> SafeTensor:
-    fields = entry if isinstance(entry, dict) else {}
-    dtype, shape, offsets = (fields.get(key) for key in ("dtype", "shape", "data_offsets"))
+    fields: dict[str, Any] = entry if isinstance(entry, dict) else {}
+    dtype: Any = fields.get("dtype")
+    shape: Any = fields.get("shape")
+    offsets: Any = fields.get("data_offsets")
     if dtype not in DTYPES:
         raise SafetensorsError(f"{where}: dtype {dtype!r}, expected one of {', '.join(DTYPES)}")
     if not _sizes(shape) or len(shape) > MAX_DIMS:

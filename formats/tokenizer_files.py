@@ -1,10 +1,11 @@
-"""A checkpoint's tokenizer files -> the `tokenizer.ggml.*` keys that a GGUF file has in their place.
+"""A checkpoint's tokenizer files -> the `tokenizer.ggml.*` keys that a GGUF file has in their
+place.
 
     tokenizer.json     WordPiece and byte-level BPE, as the `tokenizers` library saves them
     tokenizer.model    SentencePiece with scores
 
-Kinds of token, names of pre-tokenizers and U+2581 before a word's first WordPiece follow llama.cpp's
-converter (conversion/base.py, conversion/bert.py).
+Kinds of token, names of pre-tokenizers and U+2581 before a word's first WordPiece follow
+llama.cpp's converter (conversion/base.py, conversion/bert.py).
 """
 
 import json
@@ -127,7 +128,9 @@ def _byte_level(
 ) -> Iterator[Entry]:
     cuts = tuple(_cuts(described.get("pre_tokenizer") or {}))
     if cuts not in CUTS:
-        raise TokenizerError(f"tokenizer.json: words cut by {list(cuts)}, which has no name in GGUF")
+        raise TokenizerError(
+            f"tokenizer.json: words cut by {list(cuts)}, which has no name in GGUF"
+        )
     merges = described["model"].get("merges", [])
     yield f"{KEY}model", "str", "gpt2"
     yield f"{KEY}pre", "str", CUTS[cuts]
@@ -192,9 +195,7 @@ def _around(post: Mapping[str, Any]) -> tuple[str | None, str | None, int]:
     return first, last, between
 
 
-def _sentencepiece(
-    folder: Path, settings: dict[str, Any], vocabulary: int
-) -> Iterator[Entry]:
+def _sentencepiece(folder: Path, settings: dict[str, Any], vocabulary: int) -> Iterator[Entry]:
     from sentencepiece import SentencePieceProcessor
 
     model = SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))

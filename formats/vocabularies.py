@@ -32,6 +32,8 @@ FAMILIES: Final[Mapping[str, Callable[[Metadata], tuple[Vocabulary, Codec]]]] = 
     "rwkv": read_rwkv,
     "plamo2": read_plamo2,
 }
+# Those that encoders have, most of all.
+OF_ENCODERS: Final = ("bert", "t5")
 
 
 def read_family(model: str, metadata: Metadata) -> tuple[Vocabulary, Codec]:

@@ -116,7 +116,7 @@ def _passes(types: tuple[str, str], pairs: int, widen: bool) -> Any:
 
     @inline
     def passes(
-        start, low, high, table, key_at, value_at, dim, padded, tiles, query, ranges, caps,
+        start, low, high, table, key_at, value_at, dim, padded, tiles, queries, query, ranges, caps,
         panel, work, states, state_size,
     ):  # fmt: skip
         first, last = max(low, start) // PAGE, min(high, start + SEGMENT - 1) // PAGE
@@ -138,15 +138,15 @@ def _passes(types: tuple[str, str], pairs: int, widen: bool) -> Any:
                 at = work + ROW * pairs * tile + 4 * (page * PAGE - start)
                 limits = ranges + range_size * tile + RANGE * pairs
                 scores(
-                    query + stride * pairs * tile, stride, keys, dim, limits, page * PAGE, at, scale,
-                    ahead,
+                    query + stride * pairs * tile, stride, keys, dim, limits, page * PAGE, at,
+                    scale, ahead,
                 )  # fmt: skip
         for tile in range(tiles):
             state = states + state_size * tile
-            for i in range(pairs):
+            for i in range(queries):
                 seen = ranges + range_size * tile + RANGE * i
                 soften(work + ROW * (pairs * tile + i), start, seen, cap, state, i)
-            clear_sums(state, pairs, padded)
+            clear_sums(state, queries, padded)
         for page in range(first, last + 1):
             values = load_i64(table + 8 * page) + value_at
             ahead = load_i64(table + 8 * min(page + 1, last)) + value_at - values
@@ -154,12 +154,15 @@ def _passes(types: tuple[str, str], pairs: int, widen: bool) -> Any:
                 begin = max(low - page * PAGE, 0) // 16 * 16
                 end = (min(high - page * PAGE, PAGE - 1) // 16 + 1) * 16
                 row = padded // value_step * value_bytes
-                put_values(values + begin * row, (end - begin) * padded // 32, panel + 4 * begin * padded)
+                count = (end - begin) * padded // 32
+                put_values(values + begin * row, count, panel + 4 * begin * padded)
                 values, ahead = panel, 0
             for tile in range(tiles):
                 p = work + ROW * pairs * tile + 4 * (page * PAGE - start)
                 seen = ranges + range_size * tile
-                sums(p, values, padded, seen, page * PAGE, states + state_size * tile, ahead)
+                sums(
+                    p, values, padded, seen, queries, page * PAGE, states + state_size * tile, ahead
+                )
 
     return passes
 
@@ -184,7 +187,7 @@ def attend_many(key_type: str, value_type: str) -> Kernel:
     def body(
         part, parts, thread, q, spans, out, rows, q_stride, heads, kv_heads, key_dim, value_dim,
         key_offset, value_offset, key_head, value_head, caps, sinks, slopes,
-        query, ranges, work, panel, states, scratch, most,
+        query, ranges, work, panel, states, scratch, most, queries,
     ):  # fmt: skip
         group, padded = heads // kv_heads, (value_dim + 15) // 16 * 16
         size, run = 4 * (HEADER + pairs * padded), pairs * most
@@ -204,8 +207,9 @@ def attend_many(key_type: str, value_type: str) -> Kernel:
                 tiles = (taken + pairs - 1) // pairs
                 for tile in range(tiles):
                     gather(
-                        index + pairs * tile, taken - pairs * tile, pairs, group, kv, q, q_stride,
-                        key_dim, spans, slopes, query + pairs * tile * stride, ranges + range_size * tile,
+                        index + pairs * tile, taken - pairs * tile, queries, group, kv, q, q_stride,
+                        key_dim, spans, slopes, query + pairs * tile * stride,
+                        ranges + range_size * tile,
                     )  # fmt: skip
                 low, high = bounds(ranges, pairs, tiles)
                 table = load_i64(spans + 24 * (index // group))
@@ -216,15 +220,16 @@ def attend_many(key_type: str, value_type: str) -> Kernel:
                 for segment in range(low // SEGMENT, high // SEGMENT + 1):
                     passes(
                         segment * SEGMENT, low, high, table, key_at, value_at, key_dim, padded,
-                        tiles, query, ranges, caps, panel, work, states, size,
+                        tiles, queries, query, ranges, caps, panel, work, states, size,
                     )  # fmt: skip
                     for tile in range(tiles):
-                        merge(merged + size * tile, states + size * tile, pairs, padded)
+                        merge(merged + size * tile, states + size * tile, queries, padded)
                 for i in range(taken):
                     row, head = (index + i) // group, kv * group + (index + i) % group
                     sink = load_f32(sinks + 4 * head) if sinks else np.float32(0)
                     to = out + 4 * (row * heads + head) * value_dim
-                    finish(merged + size * (i // pairs), i % pairs, padded, to, value_dim, sink, sinks != 0)
+                    state = merged + size * (i // pairs)
+                    finish(state, i % pairs, padded, to, value_dim, sink, sinks != 0)
                 index += taken
 
     return Kernel(f"attend_many_{key_type}_{value_type}", body)
@@ -240,7 +245,7 @@ def attend_few(key_type: str, value_type: str, pairs: int) -> Kernel:
     def body(
         part, parts, thread, q, spans, partial, rows, q_stride, heads, kv_heads, key_dim, value_dim,
         key_offset, value_offset, key_head, value_head, caps, slopes,
-        query, ranges, work, scratch, splits, segments, most,
+        query, ranges, work, scratch, splits, segments, most, queries,
     ):  # fmt: skip
         group, padded = heads // kv_heads, (value_dim + 15) // 16 * 16
         size = 4 * (HEADER + pairs * padded)
@@ -254,8 +259,9 @@ def attend_few(key_type: str, value_type: str, pairs: int) -> Kernel:
             while index < end:
                 taken = count_pairs(index, end, pairs, group, spans)
                 gather(
-                    index, taken, pairs, group, kv, q, q_stride, key_dim, spans, slopes, query, ranges
-                )
+                    index, taken, queries, group, kv, q, q_stride, key_dim, spans, slopes, query,
+                    ranges,
+                )  # fmt: skip
                 low, high = bounds(ranges, pairs, 1)
                 table = load_i64(spans + 24 * (index // group))
                 segment = low // SEGMENT
@@ -263,7 +269,7 @@ def attend_few(key_type: str, value_type: str, pairs: int) -> Kernel:
                 while segment <= high // SEGMENT:
                     passes(
                         segment * SEGMENT, low, high, table, key_at, value_at, key_dim, padded,
-                        1, query, ranges, caps, 0, work, slot + segment * size, size,
+                        1, queries, query, ranges, caps, 0, work, slot + segment * size, size,
                     )  # fmt: skip
                     segment += splits
                 index += taken
@@ -274,8 +280,8 @@ def attend_few(key_type: str, value_type: str, pairs: int) -> Kernel:
 
 @kernel("attend_merge")
 def attend_merge(
-    part, parts, thread, partial, spans, out, rows, heads, kv_heads, value_dim, sinks, segments, most,
-    pairs,
+    part, parts, thread, partial, spans, out, rows, heads, kv_heads, value_dim, sinks, segments,
+    most, pairs,
 ):  # fmt: skip
     """Merge each tile's segments in order; the first one's memory is the state."""
     group, padded = heads // kv_heads, (value_dim + 15) // 16 * 16
@@ -353,7 +359,7 @@ class _Call:
     common: list[Any]
 
     def scratch(self, pairs: int, tiles: int, widened: bool) -> tuple[Any, list[int]]:
-        """Every thread's scratch; where in the first one's lie queries, ranges, scores, panel, states."""
+        """Every thread's scratch; where the first's queries, ranges, scores, panel, states lie."""
         padded = self.region.padded_value_dim
         sizes = [
             4 * LANES * -(-self.region.key_dim // LANES) * pairs * tiles,
@@ -374,7 +380,7 @@ def _emit_many(call: _Call) -> None:
     scratch, areas = call.scratch(8, tiles, widened=True)
     values = [
         call.q, call.spans.rows, call.out, *call.common, call.sinks, call.slopes, *areas,
-        scratch.strides[0], tiles,
+        scratch.strides[0], tiles, 8,
     ]  # fmt: skip
     jobs = -(-pairs // tiles) * region.kv_heads
     kernel = attend_many(region.key_type, region.value_type)
@@ -392,7 +398,7 @@ def _emit_few(call: _Call) -> None:
     splits = max(1, min(segments, -(-4 * threads // region.kv_heads)))
     values = [
         call.q, call.spans.rows, partial, *call.common, call.slopes, *areas[:3],
-        scratch.strides[0], splits, segments, most,
+        scratch.strides[0], splits, segments, most, pairs,
     ]  # fmt: skip
     kernel = attend_few(region.key_type, region.value_type, pairs)
     call.tape.emit(kernel, region.kv_heads * splits, values, [call.q, STORED], [partial, scratch])

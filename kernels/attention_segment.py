@@ -2,10 +2,11 @@
 
     s = scale q . k,   p = exp(s - m) with m = max s,   l = sum p,   sums = sum p v
 
-The segment is worked on in three passes: scores of every page, then m, p and l, then the sums. Scores
-are a chain over dim, lanes being keys; l is summed in 16 lanes, then as a tree; sums are a chain over
-positions, lanes being numbers of the value. A tile's state is m and l of its queries, 16 floats each,
-then the sums of each query. What a query does not see is skipped or cut off, never multiplied by zero.
+The segment is worked on in three passes: scores of every page, then m, p and l, then the sums.
+Scores are a chain over dim, lanes being keys; l is summed in 16 lanes, then as a tree; sums are a
+chain over positions, lanes being numbers of the value. A tile's state is m and l of its queries, 16
+floats each, then the sums of each query. A value that a query does not see is skipped, not
+multiplied by zero: it may be infinite.
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ def _block_scores(kind: KvType, pairs: int, blocks: int, ask: bool) -> Any:
     def add_unit(totals, units, query, stride):
         out = list(totals)
         for dim in range(BLOCK):
-            column = [weight(*unit, shift, dim) for unit in units]
+            column = [weight(codes, d, m, shift, dim) for codes, d, m in units]
             for i in range(pairs):
                 number = splat(load_f32(query + 4 * dim + i * stride))
                 for v in range(blocks):
@@ -250,7 +251,8 @@ def _sums(kind: KvType, pairs: int, width: int, ask: bool = False) -> Any:
 def make_sums(kind: KvType, pairs: int, ask: bool) -> Any:
     """Add a page's p V to a tile's state: what all queries see together, the rest one by one.
 
-    sums(p, values, padded, ranges, start, state, ahead).
+    sums(p, values, padded, ranges, queries, start, state, ahead); `queries` is `pairs`, but not
+    known to the compiler, which would repeat the loop's body.
     """
     width = 2 if pairs > 4 else 4
     least = 2 if kind.quantised else 1
@@ -259,8 +261,8 @@ def make_sums(kind: KvType, pairs: int, ask: bool) -> Any:
     edge = _sums(kind, 1, least)
 
     @inline
-    def one_by_one(p, values, row_bytes, padded, ranges, start, begin, end, state):
-        for i in range(pairs):
+    def one_by_one(p, values, row_bytes, padded, ranges, queries, start, begin, end, state):
+        for i in range(queries):
             first = max(load_i64(ranges + RANGE * i) - start, begin)
             last = min(load_i64(ranges + RANGE * i + 8) - start, end - 1)
             for column in range(0, padded if first <= last else 0, LANES * least):
@@ -269,11 +271,11 @@ def make_sums(kind: KvType, pairs: int, ask: bool) -> Any:
                 edge(p + ROW * i, at, row_bytes, first, last + 1, to, 0, 0)
 
     @inline
-    def sums(p, values, padded, ranges, start, state, ahead):
+    def sums(p, values, padded, ranges, queries, start, state, ahead):
         low, high, begin, end = cut(ranges + RANGE * pairs, start, PAGE)
         row_bytes = padded // step * step_bytes
         if begin > low:
-            one_by_one(p, values, row_bytes, padded, ranges, start, low, begin, state)
+            one_by_one(p, values, row_bytes, padded, ranges, queries, start, low, begin, state)
         column = 0
         while column + LANES * width <= padded:
             at, to = values + column // step * step_bytes, state + 4 * (HEADER + column)
@@ -284,7 +286,7 @@ def make_sums(kind: KvType, pairs: int, ask: bool) -> Any:
             narrow(p, at, row_bytes, begin, end, to, 4 * padded, ahead)
             column += LANES * least
         if end < high:
-            one_by_one(p, values, row_bytes, padded, ranges, start, end, high, state)
+            one_by_one(p, values, row_bytes, padded, ranges, queries, start, end, high, state)
 
     return sums
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ._jit import inline
 from .activations import RECORD, SHARE, arrange, quantise
 from .matmul import (
+    AHEAD,
     CHUNK,
     Tiles,
     _direct,
@@ -39,6 +40,7 @@ from .simd import (
 )
 from .tape import Kernel, Tape, kernel
 from .tiles.codes import TileFormat
+from .tiles.lanes import prefetch_bytes
 from .tiles.pack import tile_count
 
 F32 = NDArray[np.float32]
@@ -69,6 +71,7 @@ def experts_ref(weight: F32, x: F64, ids: F64) -> F64:
 def routed(form: TileFormat, integer: bool) -> Kernel:
     """The kernel for pairs of row and slot; x is one record per pair, or per `share` pairs."""
     add, unit_bytes, per_unit = _direct(form, integer), form.unit_bytes, form.columns // 32
+    ahead = -(-unit_bytes // per_unit)
 
     def body(part, parts, thread, tiles, x, ids, out, pairs, share, n, units, tile_count):
         blocks = units * per_unit
@@ -81,6 +84,7 @@ def routed(form: TileFormat, integer: bool) -> Kernel:
             totals = zeros(1)
             for _ in range(units):
                 for block in range(per_unit):
+                    prefetch_bytes(unit + AHEAD + block * ahead, ahead)
                     totals = add(totals, unit, block, record)
                     record += RECORD
                 unit += unit_bytes

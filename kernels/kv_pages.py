@@ -3,9 +3,10 @@
     keys     [kv head][position / 16][dim][16]    16 positions are the lanes of one vector
     values   [kv head][position][dim, padded to 16]
 
-A page holds every layer, one region after the other; a sequence is a list of page addresses. Numbers
-are of any type in `kv_types.py`; what does not fit float16 becomes infinite, as in the cast. Quantised
-types take 32 dims for one block, and blocks of keys lie in fields: [kv head][position / 16][dim / 32].
+A page holds every layer, one region after the other; a sequence is a list of page addresses.
+Numbers are of any type in `kv_types.py`; what does not fit float16 becomes infinite, as in the
+cast. Of quantised types 32 dims are a block, and keys are [kv head][position / 16][dim / 32], each
+the blocks of 16 positions as in a weight's tile.
 """
 
 from __future__ import annotations
@@ -115,6 +116,10 @@ def _read_only(numbers: NDArray[Any]) -> NDArray[Any]:
     return numbers
 
 
+def _dequantized(blocks: NDArray[np.uint8], kind: KvType) -> NDArray[np.float32]:
+    return DEQUANTIZE_REF[kind.name](blocks.reshape(-1, kind.step_bytes))
+
+
 def keys_of(page: int, region: Region) -> NDArray[Any]:
     """A page's keys of one layer as they lie: [kv heads, 8, dim, 16].
 
@@ -126,33 +131,34 @@ def keys_of(page: int, region: Region) -> NDArray[Any]:
         return at(start, DTYPES[kind.name], int(np.prod(shape))).reshape(shape)
     raw = _bytes(start, region.kv_heads * region.head_bytes[0])
     if not kind.quantised:
-        return _read_only(DEQUANTIZE_REF[kind.name](raw.reshape(-1, kind.step_bytes)).reshape(shape))
+        return _read_only(_dequantized(raw, kind).reshape(shape))
     units = raw.reshape(-1, kind.form.unit_bytes)
-    blocks = unpack_ref(units, kind).reshape(-1, kind.step_bytes)
-    numbers = DEQUANTIZE_REF[kind.name](blocks).reshape(*shape[:2], -1, LANES, BLOCK)
+    numbers = _dequantized(unpack_ref(units, kind), kind).reshape(*shape[:2], -1, LANES, BLOCK)
     return _read_only(numbers.swapaxes(3, 4).reshape(shape))
 
 
 def unpack_ref(units: NDArray[np.uint8], kind: KvType) -> NDArray[np.uint8]:
     """Units of 16 positions' blocks [n, unit bytes] -> the blocks [n, 16, block bytes]."""
-    blocks, at_byte = np.empty((len(units), LANES, kind.step_bytes), np.uint8), 0
+    count, at_byte = len(units), 0
+    blocks = np.empty((count, LANES, kind.step_bytes), np.uint8)
     for field in kind.form.fields:
         size = field.count * field.size
-        part = units[:, at_byte : at_byte + LANES * size].reshape(-1, field.count, LANES, field.size)
-        moved = part.swapaxes(1, 2).reshape(len(units), LANES, size) ^ np.uint8(field.flip)
+        part = units[:, at_byte : at_byte + LANES * size]
+        lanes = part.reshape(count, field.count, LANES, field.size).swapaxes(1, 2)
+        moved = lanes.reshape(count, LANES, size) ^ np.uint8(field.flip)
         blocks[:, :, field.offset : field.offset + size] = moved
         at_byte += LANES * size
     return blocks
 
 
 def values_of(page: int, region: Region) -> NDArray[Any]:
-    """A page's values of one layer as they lie: [kv heads, 128, padded dim]; memory or copy alike."""
+    """A page's values of one layer as they lie: [kv heads, 128, padded dim]; a copy as for keys."""
     shape, kind = (region.kv_heads, PAGE, region.padded_value_dim), KV_TYPES[region.value_type]
     start = page + region.value_offset
     if kind.name in DTYPES:
         return at(start, DTYPES[kind.name], int(np.prod(shape))).reshape(shape)
     raw = _bytes(start, region.kv_heads * region.head_bytes[1])
-    return _read_only(DEQUANTIZE_REF[kind.name](raw.reshape(-1, kind.step_bytes)).reshape(shape))
+    return _read_only(_dequantized(raw, kind).reshape(shape))
 
 
 def _rounded(rows: NDArray[Any], kind: KvType) -> NDArray[np.uint8]:
@@ -173,8 +179,9 @@ def store_key_ref(page: int, region: Region, slot: int, keys: NDArray[Any]) -> N
         lanes = memory.reshape(region.kv_heads, PAGE // LANES, region.key_dim, LANES, -1)
         lanes[:, slot // LANES, :, slot % LANES] = raw.reshape(*keys.shape, -1)
         return
-    units = memory.reshape(region.kv_heads, PAGE // LANES, -1, kind.form.unit_bytes)[:, slot // LANES]
-    blocks = unpack_ref(units.reshape(-1, kind.form.unit_bytes), kind)
+    size = kind.form.unit_bytes
+    units = memory.reshape(region.kv_heads, PAGE // LANES, -1, size)[:, slot // LANES]
+    blocks = unpack_ref(units.reshape(-1, size), kind)
     blocks[:, slot % LANES] = raw.reshape(-1, kind.step_bytes)
     units[...] = pack_ref(blocks.swapaxes(0, 1), kind.form.fields).reshape(units.shape)
 
@@ -183,7 +190,8 @@ def store_value_ref(page: int, region: Region, slot: int, values: NDArray[Any]) 
     """Store values [kv heads, dim] of position `slot` of a page, rounded to the cache's type."""
     raw = _rounded(values, KV_TYPES[region.value_type])
     memory = _bytes(page + region.value_offset, region.kv_heads * region.head_bytes[1])
-    memory.reshape(region.kv_heads, PAGE, -1)[:, slot, : raw.shape[1]] = raw
+    row = memory.reshape(region.kv_heads, PAGE, -1)[:, slot]
+    row[:, : raw.shape[1]], row[:, raw.shape[1] :] = raw, 0
 
 
 def store_kv_ref(
@@ -281,8 +289,9 @@ def store_keys(name: str) -> Kernel:
     put = _put_keys(KV_TYPES[name])
 
     def body(
-        part, parts, thread, key, spans, positions, rows, heads, dim, stride, offset, row_bytes, scratch
-    ):
+        part, parts, thread, key, spans, positions, rows, heads, dim, stride, offset, row_bytes,
+        scratch,
+    ):  # fmt: skip
         for index in range(rows * heads * part // parts, rows * heads * (part + 1) // parts):
             row, head = index // heads, index % heads
             position = load_i64(positions + 8 * row)
@@ -301,8 +310,9 @@ def store_values(name: str) -> Kernel:
     put = _put_values(KV_TYPES[name])
 
     def body(
-        part, parts, thread, value, spans, positions, rows, heads, dim, stride, offset, row_bytes, scratch
-    ):
+        part, parts, thread, value, spans, positions, rows, heads, dim, stride, offset, row_bytes,
+        scratch,
+    ):  # fmt: skip
         for index in range(rows * heads * part // parts, rows * heads * (part + 1) // parts):
             row, head = index // heads, index % heads
             position = load_i64(positions + 8 * row)
@@ -321,13 +331,15 @@ def emit_store(
     parts = min(8, rows)
     scratch = aligned(SCRATCH * parts)
     tape.keep(scratch)
-    row_bytes = [size // PAGE for size in region.head_bytes]
-    for store, x, dim, offset, row, stored in (
-        (store_keys(region.key_type), key, region.key_dim, region.key_offset, row_bytes[0], STORED[:1]),
-        (
-            store_values(region.value_type), value, region.value_dim, region.value_offset, row_bytes[1],
-            STORED[1:],
-        ),
-    ):  # fmt: skip
-        values = (x, spans, positions, rows, heads, dim, x.strides[0], offset, row, scratch)
-        tape.emit(store, parts, values, [x], [stored])
+    key_row, value_row = (size // PAGE for size in region.head_bytes)
+    keys = store_keys(region.key_type), key, region.key_dim, region.key_offset, key_row
+    values = (
+        store_values(region.value_type),
+        value,
+        region.value_dim,
+        region.value_offset,
+        value_row,
+    )
+    for (store, x, dim, offset, row), stored in ((keys, STORED[:1]), (values, STORED[1:])):
+        given = (x, spans, positions, rows, heads, dim, x.strides[0], offset, row, scratch)
+        tape.emit(store, parts, given, [x], [stored])

@@ -1,12 +1,13 @@
 """Round 32 numbers to a block of a cache type, with the arithmetic of ggml's `quantize_row_*_ref`.
 
     q8_0           d = max |x| / 127,             q = round(x / d), halves away from zero
-    q4_0 q5_0      d = x' / -8 or -16,            q = trunc(x / d + 8.5 or 16.5)       x': first of largest |x|
-    q4_1 q5_1      d = (max - min) / 15 or 31,    q = trunc((x - min) / d + 0.5),      m = min
-    iq4_nl         levels nearest to x / (x' / -127), then d = sum(x^2 l x) / sum(x^2 l l)
+    q4_0 q5_0      d = x' / -8 or -16,            q = trunc(x / d + 8.5 or 16.5)
+    q4_1 q5_1      d = (max - min) / 15 or 31,    q = trunc((x - min) / d + 0.5),    m = min
+    iq4_nl         levels l nearest to x / (x' / -127), then d = sum(x^2 l x) / sum(x^2 l l)
 
-x / d is x times the rounded 1 / d, 0 where d is 0; every step is float32. `quantize_ref` is the formula
-over arrays, `quantizer` the same for a kernel. A number that is not finite makes its 32 not numbers.
+x' is the first of the largest |x|; x / d is x times the rounded 1 / d, 0 where d is 0; every step
+is float32. `quantize_ref` is the formula over arrays, `quantizer` the same for a kernel. A number
+that is not finite makes its 32 not numbers.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ from .simd import (
     void,
 )
 
-F32, U8 = NDArray[np.float32], NDArray[np.uint8]
+F32 = NDArray[np.float32]
+U8 = NDArray[np.uint8]
 ONE = np.float32(1)
 HALF = np.float32(0.5)
 INFINITE, NOT_A_NUMBER = np.float32(np.inf), np.float32(np.nan)
@@ -50,7 +52,8 @@ EACH_ONE = np.ones(LANES, np.float32)
 # 32 for the first number, 1 for the last: the larger comes first.
 PLACES: F32 = np.arange(BLOCK, 0, -1).astype(np.float32).reshape(2, LANES)
 # What bit a lane is of the first and of the second byte of 16 bits.
-LANE_BYTES = [np.concatenate(b).astype(np.int32) for b in ((1 << np.arange(8), np.zeros(8)), (np.zeros(8), 1 << np.arange(8)))]
+BITS = (1 << np.arange(8)).astype(np.int32)
+LANE_BYTES = [np.concatenate([BITS, 0 * BITS]), np.concatenate([0 * BITS, BITS])]
 BELOW_HALF = np.nextafter(HALF, ZERO)
 # The numbers from which on the next level is nearer; a tie goes up.
 STEPS: F32 = np.nextafter((LEVELS[1:] + LEVELS[:-1]) / 2, np.float32(-np.inf)).astype(np.float32)

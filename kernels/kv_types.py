@@ -1,11 +1,11 @@
-"""The types that keys and values are cached in: what a row takes, and how 16 of its numbers are read.
+"""The types that keys and values are cached in: what a row takes, how 16 of its numbers are read.
 
     f64 f32 f16 bf16                     numbers
-    q8_0 q4_0 q4_1 q5_0 q5_1 iq4_nl      blocks of 32 numbers: codes, a float16 scale, maybe a minimum
+    q8_0 q4_0 q4_1 q5_0 q5_1 iq4_nl      blocks of 32: codes, a float16 scale, perhaps a minimum
 
-A row of values is laid out as in a file. Keys lie with 16 positions side by side: numbers dim by dim,
-blocks as a weight's tile holds 32 columns of 16 rows (`tiles/`). A product of scale and code is rounded
-to float32, then the minimum is added, as in the dequantiser twins (`quants/`).
+A row of values is laid out as in a file. Keys lie with 16 positions side by side: numbers dim by
+dim, blocks as a weight's tile holds 32 columns of 16 rows (`tiles/`). A product of scale and code
+is rounded to float32, then the minimum is added, as in the dequantiser twins (`quants/`).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ FLOATS = ("f64", "f32", "f16", "bf16")
 QUANTISED = ("q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "iq4_nl")
 # Bit k for lane k, of the 16 bits that hold the fifth bits of half a block.
 LANE_BIT = (1 << np.arange(LANES)).astype(np.int32)
-INFINITE, QUIET = 0x7F800000, 64  # the bits of a float32; a bit of a bfloat16 that is not a number
+INFINITE, QUIET = 0x7F800000, 64  # bits of a float32; of a bfloat16 that is not a number
 ZERO, SIXTEEN = np.float32(0), np.float32(16)
 
 
@@ -186,10 +186,11 @@ BLOCKS: dict[str, Callable[[Any], tuple[Any, ...]]] = {
 
 
 def row_loader(kind: KvType, count: int) -> Any:
-    """A function of kernels: address -> `count` vectors of consecutive numbers of a row of values."""
+    """A function of kernels: address -> `count` vectors of a row of values, numbers in order."""
 
     def blocks(address):
-        return sum((BLOCKS[kind.name](address + i * kind.step_bytes) for i in range(count // 2)), ())
+        spots = [address + i * kind.step_bytes for i in range(count // 2)]
+        return sum((BLOCKS[kind.name](spot) for spot in spots), ())
 
     def numbers(address):
         return tuple(LOAD[kind.name](address + 16 * kind.step_bytes * i) for i in range(count))
@@ -223,7 +224,7 @@ def widen_values(kind: KvType) -> Any:
 
 
 def widen_keys(kind: KvType) -> Any:
-    """widen(address, count, to): `count` runs of 32 numbers of keys, as they lie: blocks come in 16s."""
+    """widen(address, count, to): `count` runs of 32 numbers of keys, as they lie: blocks in 16s."""
     if not kind.quantised:
         return widen_values(kind)
     form = kind.form

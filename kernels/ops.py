@@ -32,7 +32,7 @@ I64 = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Angles:
-    """Cosine and sine of each row's position, [rows, n]; how many numbers turn and how they pair."""
+    """Cosine and sine of each row's position, [rows, n], and how numbers pair."""
 
     cos: Array
     sin: Array
@@ -78,7 +78,9 @@ class Ops(Protocol):
         """x [rows, slots, n] plus rows `ids` [rows, slots] of a table [count, n]."""
 
     def combine(self, x: Array, weights: Array | None) -> Array:
-        """The sum over slots of x [rows, slots, n], times weights [rows, slots] if given: [rows, n]."""
+        """The sum over slots of x [rows, slots, n], times weights [rows, slots] if given: [rows,
+        n].
+        """
 
     def rope(self, x: Array, angles: Angles) -> Array:
         """Rotate x [rows, heads, dim]."""

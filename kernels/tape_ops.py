@@ -37,7 +37,7 @@ SMALL = 16384  # numbers that one thread handles sooner than two agree on
 
 
 class TapeOps:
-    """int8 or float32 mode. `record()` starts a tape; operations add to it and return its memory."""
+    """int8 or float32 mode: `record()` starts a tape, operations add to it."""
 
     number = np.float32
 
@@ -117,9 +117,8 @@ class TapeOps:
             return emit_groups(self.tape, self.pool, weight, pairs, ids, integer, self.threads)
         blocks = weight.tiles.blocks
         record = self.pool.take((len(pairs), blocks, RECORD), np.uint8)
-        values = (
-            pairs, record, len(pairs), pairs.shape[1], pairs.strides[0], 1, len(pairs), blocks, SHARE,
-        )  # fmt: skip
+        count, columns = pairs.shape
+        values = (pairs, record, count, columns, pairs.strides[0], 1, count, blocks, SHARE)
         kernel = quantise if integer else arrange
         parts = self._parts(pairs.size, len(pairs) * blocks)
         self.tape.emit(kernel, parts, values, [pairs], [record])

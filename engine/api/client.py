@@ -126,4 +126,3 @@ def prepare_image(src: LocalFileInput, name: str | None = None) -> NoReturn:
 def _check_namespace(namespace: str | None) -> None:
     if namespace not in NAMESPACES:
         raise LMStudioValueError(f"namespace is {namespace!r}, expected None, 'llm' or 'embedding'")
-

@@ -1,4 +1,6 @@
-"""EmbeddingModel: the handle of a loaded embedding model, with LM Studio's methods and a reranker's."""
+"""EmbeddingModel: the handle of a loaded embedding model, with LM Studio's methods and a
+reranker's.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ class EmbeddingModel(SyncModelHandle):
     """A loaded embedding model: `gnomon.embedding_model("all-minilm-l6-v2").embed("Hi")`."""
 
     @overload
-    def embed(self, input: str, *, normalize: bool = True) -> list[float]: ...
+    def embed(  # type: ignore[overload-overlap]  # a text is an iterable of texts, too
+        self, input: str, *, normalize: bool = True
+    ) -> list[float]: ...
 
     @overload
     def embed(self, input: Iterable[str], *, normalize: bool = True) -> list[list[float]]: ...

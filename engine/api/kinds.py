@@ -12,10 +12,9 @@ from typing import Literal, TypeAlias
 
 from ...formats.errors import GGUFError
 from ...formats.gguf import open_gguf
+from ...formats.vocabularies import OF_ENCODERS
 
 Kind: TypeAlias = Literal["llm", "embedding"]
-# What encoders' files have, among others; only then architectures are looked at (they load the engine).
-ENCODERS_TOKENIZERS = ("bert", "t5")
 
 
 def kind_of(metadata: Mapping[str, object]) -> Kind:
@@ -24,8 +23,8 @@ def kind_of(metadata: Mapping[str, object]) -> Kind:
     if f"{architecture}.pooling_type" in metadata:
         return "embedding"
     causal = metadata.get(f"{architecture}.attention.causal", True)
-    if causal and metadata.get("tokenizer.ggml.model") not in ENCODERS_TOKENIZERS:
-        return "llm"
+    if causal and metadata.get("tokenizer.ggml.model") not in OF_ENCODERS:
+        return "llm"  # without a look at the architectures, which would load the engine
     from ..archs import ARCHS
 
     arch = ARCHS.get(str(architecture))

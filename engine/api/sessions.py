@@ -1,4 +1,4 @@
-"""Sessions of a client, one per kind of model: load, list and unload; and the files not loaded yet."""
+"""Sessions of a client, one per kind of model: load, list, unload; and the files not loaded yet."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .results import EmbeddingModelInfo, LlmInfo, ModelInstanceInfo
 
 LoadProgress: TypeAlias = Callable[[float], Any]
 H = TypeVar("H", LLM, EmbeddingModel)
-I = TypeVar("I", LlmInfo, EmbeddingModelInfo)
+Info = TypeVar("Info", LlmInfo, EmbeddingModelInfo)
 
 
 class ModelSession(Generic[H]):
@@ -102,11 +102,11 @@ class EmbeddingSession(ModelSession[EmbeddingModel]):
         return [DownloadedEmbeddingModel(found, self._registry) for found in self._found()]
 
 
-class _Downloaded(Generic[H, I]):
+class _Downloaded(Generic[H, Info]):
     """A model file in the models folder, not loaded yet."""
 
     type: ClassVar[Kind]
-    _session: type[ModelSession[H]]
+    _session: Callable[[Registry], ModelSession[H]]
 
     def __init__(self, found: Found, registry: Registry = REGISTRY) -> None:
         self._found = found
@@ -123,7 +123,7 @@ class _Downloaded(Generic[H, I]):
         return relative(self._found.path, models_folder())
 
     @property
-    def info(self) -> I:
+    def info(self) -> Info:
         """Facts from the file's metadata; `ModelLoadError` if it cannot be read."""
         try:
             with open_gguf(self._found.path) as file:

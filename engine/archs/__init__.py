@@ -25,11 +25,12 @@ from . import (
     olmo,
     qwen,
     recurrent,
+    rwkv,
 )
 
 FAMILIES = (
     llama, qwen, gemma, halves, layer_norm, cohere, granite, olmo, glm, experts, latent, diffusion,
-    encoder, recurrent, delta, compressed,
+    encoder, recurrent, delta, compressed, rwkv,
 )  # fmt: skip
 
 
@@ -62,8 +63,7 @@ VARIANTS: dict[str, Callable[..., Arch]] = {
     "exaone4": halves.exaone4,
     "jina-bert-v2": encoder.jina_bert_v2,
     "modern-bert": encoder.modern_bert,
-    "jina-bert-v2": encoder.jina_bert_v2,
-    "modern-bert": encoder.modern_bert,
+    "t5encoder": encoder.t5_encoder,
     "glm4": glm.glm4,
     "glm4moe": glm.glm4moe,
 }

@@ -1,7 +1,7 @@
 """Checkpoints: what each family's tensors and numbers are called in a Hugging Face folder.
 
-A row of `numbers` is (GGUF key, its type, the configuration's key); a tensor is renamed by its stem, and
-changed where the two formats lay the same weights out differently.
+A row of `numbers` is (GGUF key, its type, the configuration's key); a tensor is renamed by its
+stem, and changed where the two formats lay the same weights out differently.
 """
 
 from __future__ import annotations

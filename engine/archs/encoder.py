@@ -1,7 +1,9 @@
-"""Encoders: every row sees all of its text, and the rows are what comes out (BERT, Devlin et al., 2018).
+"""Encoders: every row sees all of its text, and the rows are what comes out (BERT, Devlin et al.,
+2018).
 
-Kin of BERT norm the sums of a block; ModernBERT (2024), NeoBERT (2025) and EuroBERT (2025) norm its inputs, as
-decoders do. Decoders that were trained on into encoders (Gemma, LLaMA) keep their form, without the logits.
+Kin of BERT norm the sums of a block; ModernBERT (2024), NeoBERT (2025) and EuroBERT (2025) norm its
+inputs, as decoders do. Decoders that were trained on into encoders (Gemma, LLaMA) keep their form,
+without the logits.
 """
 
 from __future__ import annotations
@@ -10,7 +12,18 @@ from collections.abc import Container
 from dataclasses import replace
 
 from ...formats.metadata import Metadata
-from ..arch import Arch, FeedForward, Gate, LocalRope, Norm, Placement, QKNorm, Rope, Window
+from ..arch import (
+    Arch,
+    AttentionScale,
+    FeedForward,
+    Gate,
+    LocalRope,
+    Norm,
+    Placement,
+    QKNorm,
+    Rope,
+    Window,
+)
 from .gemma import GEMMA3
 from .llama import LLAMA
 
@@ -44,7 +57,9 @@ JINA_BERT_V2_FUSED = replace(JINA_BERT_V2, feed_forward=FeedForward.FUSED)
 
 
 def jina_bert_v2(metadata: Metadata, tensors: Container[str]) -> Arch:
-    """Gate and up stand apart or in one matrix; queries and keys are normed where the file has norms."""
+    """Gate and up stand apart or in one matrix; queries and keys are normed where the file has
+    norms.
+    """
     arch = JINA_BERT_V2 if "blk.0.ffn_gate.weight" in tensors else JINA_BERT_V2_FUSED
     normed = "blk.0.attn_q_norm.weight" in tensors
     return replace(arch, qk_norm=QKNorm.ACROSS) if normed else arch
@@ -91,3 +106,21 @@ GEMMA_EMBEDDING = replace(
 LLAMA_EMBED = replace(
     LLAMA, name="llama-embed", causal=False, embeds=True, unread=("output.weight",)
 )
+T5_ENCODER = Arch(
+    name="t5encoder",
+    blocks="enc.blk",
+    names=(("output_norm", "enc.output_norm"), ("attn_output", "attn_o")),
+    causal=False,
+    embeds=True,
+    rope=Rope.NONE,
+    attention_scale=AttentionScale.ONE,
+    relative_bias=True,
+    gate=Gate.GELU,
+    reads=(("attention.relative_buckets_count", 32.0),),
+)
+T5_ENCODER_RELU = replace(T5_ENCODER, gate=Gate.RELU, feed_forward=FeedForward.PLAIN)
+
+
+def t5_encoder(metadata: Metadata, tensors: Container[str]) -> Arch:
+    """The first T5 (Raffel et al., 2019) has no gate."""
+    return T5_ENCODER if "enc.blk.0.ffn_gate.weight" in tensors else T5_ENCODER_RELU

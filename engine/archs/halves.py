@@ -45,6 +45,14 @@ HUNYUAN_DENSE = replace(
 )
 HUNYUAN_VL = replace(HUNYUAN_DENSE, name="hunyuan_vl")
 HUNYUAN_MOE = replace(HUNYUAN_DENSE, name="hunyuan-moe")
+APERTUS = replace(
+    LLAMA,
+    name="apertus",
+    rope=Rope.HALVES,
+    qk_norm=QKNorm.PER_HEAD,
+    gate=Gate.XIELU,
+    feed_forward=FeedForward.PLAIN,
+)
 SPARK2_5 = replace(
     LLAMA,
     name="spark2_5",

@@ -7,7 +7,9 @@ from dataclasses import replace
 from ..arch import (
     Attention,
     Clamp,
+    FeedForward,
     Flow,
+    Gate,
     Indexer,
     OutputGate,
     Router,
@@ -25,6 +27,13 @@ DEEPSEEK2 = replace(
     normed_weights=False,
     temperature=TemperatureLayers.ALL,
     reads=(("attention.temperature_scale", 0.0), ("attention.temperature_length", 0.0)),
+)
+PLM = replace(
+    LLAMA,
+    name="plm",
+    attention=Attention.LATENT,
+    gate=Gate.RELU_SQUARED,
+    feed_forward=FeedForward.PLAIN,
 )
 MISTRAL4 = replace(DEEPSEEK2, name="mistral4", yarn_log=YarnLog.TENTHS)
 DEEPSEEK32 = replace(

@@ -31,6 +31,8 @@ ERNIE4_5 = replace(LLAMA, name="ernie4_5", unread=OUT_BIAS)
 ERNIE4_5_MOE = replace(ERNIE4_5, name="ernie4_5-moe")
 ARCEE = replace(LLAMA, name="arcee", gate=Gate.RELU_SQUARED, feed_forward=FeedForward.PLAIN)
 SMOLLM3 = replace(LLAMA, name="smollm3", rope_layers=RopeLayers.SKIP_FOURTH)
+# BitNet (Wang et al., 2023); a scale per matrix is in files whose weights are ternary.
+BITNET = replace(LLAMA, name="bitnet", rope=Rope.HALVES, rope_factors=False, inner_norms=True)
 MAINCODER = replace(LLAMA, name="maincoder", qk_norm=QKNorm.PER_HEAD, qk_norm_after_rope=True)
 MISTRAL3 = replace(
     LLAMA,

@@ -13,7 +13,7 @@ from ...kernels.attention import Shape
 from ..arch import OutputGate, QKNorm
 from .indexer import attend_to_blocks
 from .layer import Array, Layer, normed
-from .whole import sloped, whole_attention
+from .whole import bucketed, first_table, sloped, whole_attention
 
 F64 = NDArray[np.float64]
 
@@ -22,7 +22,9 @@ def attention(layer: Layer, h: Array) -> Array:
     """h [rows, embedding] -> [rows, embedding]."""
     q, k, v = queries_keys_values(layer, h)
     out = attend(layer, h, (q, k, v))
-    return layer.linear("attn_output", gated_output(layer, h, out, layer.spec.value_dim))
+    out = gated_output(layer, h, out, layer.spec.value_dim)
+    out = layer.norm("attn_sub_norm", out) if layer.arch.inner_norms else out
+    return layer.linear("attn_output", out)
 
 
 def attend(layer: Layer, h: Array, qkv: tuple[Array, Array, Array]) -> Array:
@@ -30,6 +32,8 @@ def attend(layer: Layer, h: Array, qkv: tuple[Array, Array, Array]) -> Array:
     spec, step, ops = layer.spec, layer.step, layer.ops
     if spec.indexer is not None:
         return attend_to_blocks(layer, spec.indexer, h, qkv)
+    if layer.arch.relative_bias:
+        return whole_attention(layer, qkv, partial(bucketed, first_table(layer)))
     if not layer.arch.causal and (slopes := _slopes(layer)) is not None:
         return whole_attention(layer, qkv, partial(sloped, slopes))
     sinks = getattr(layer.w, "attn_sinks", None)

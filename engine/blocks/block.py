@@ -34,6 +34,8 @@ def block(layer: Layer, x: Array) -> Array:
     x = ops.add(x, scaled(layer, _after(layer, "post_ffw_norm", h)))
     if layer.arch.dense is Dense.BEFORE:
         x = ops.add(x, _late_experts(layer, start))
+    if layer.spec.mixer and layer.spec.mixer.after != 1.0:
+        x = ops.scale(x, layer.spec.mixer.after)
     return _skipped(layer, x)
 
 

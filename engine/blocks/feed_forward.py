@@ -18,7 +18,9 @@ def dense(layer: Layer, h: Array) -> Array:
     if layer.arch.feed_forward is FeedForward.BARE:
         return layer.ops.activate(layer.arch.gate.value, h)
     limit = layer.spec.experts.clamps[1] if layer.spec.experts else 0.0
-    return layer.linear("ffn_down", _hidden(layer, h, "ffn_gate", "ffn_up", limit))
+    hidden = _hidden(layer, h, "ffn_gate", "ffn_up", limit)
+    hidden = layer.norm("ffn_sub_norm", hidden) if layer.arch.inner_norms else hidden
+    return layer.linear("ffn_down", hidden)
 
 
 def shared(layer: Layer, h: Array, limit: float) -> Array:
@@ -39,13 +41,27 @@ def _hidden(layer: Layer, h: Array, gate_name: str, up_name: str, limit: float) 
     ops, kind = layer.ops, layer.arch.gate.value
     up = layer.linear(up_name, h)
     if layer.arch.feed_forward is FeedForward.PLAIN:
-        return _scaled(layer, ops.activate(kind, up))
+        own = layer.arch.gate is Gate.XIELU
+        return _scaled(layer, _xielu(layer, up) if own else ops.activate(kind, up))
     if getattr(layer.w, gate_name, None) is None:
         half = up.shape[1] // 2
         gate, up = ops.columns(up, 0, half), ops.columns(up, half, 2 * half)
     else:
         gate = layer.linear(gate_name, h)
     return activated(layer, gate, up, limit)
+
+
+def _xielu(layer: Layer, x: Array) -> Array:
+    """p x^2 + beta x above 0, n (exp(min(x, eps)) - 1 - x) + beta x below (Huang, 2024)."""
+    alpha_n, alpha_p, beta, eps = layer.spec.xielu or (0.0, 0.0, 0.0, 0.0)
+    p, n = np.logaddexp(0, alpha_p), beta + np.logaddexp(0, alpha_n)
+
+    def activate(x: F64) -> F64:
+        below = n * (np.expm1(np.minimum(x, eps)) - x)
+        out: F64 = np.where(x > 0, p * x * x, below) + beta * x
+        return out
+
+    return layer.ops.twin(activate, x.shape, x)
 
 
 def activated(layer: Layer, gate: Array, up: Array, limit: float) -> Array:

@@ -39,8 +39,10 @@ class Layer:
         )
 
     def linear(self, name: str, x: Array) -> Array:
-        """x times a weight, plus its bias if the file has one."""
+        """x times a weight, times its scale, plus its bias, if the file has them."""
         out = self.ops.matmul(getattr(self.w, name), x)
+        scale = getattr(self.w, f"{name}_scale", None)
+        out = out if scale is None else self.ops.scale(out, float(scale.reshape(-1)[0]))
         bias = getattr(self.w, f"{name}_bias", None)
         return out if bias is None else self.ops.add(out, bias)
 

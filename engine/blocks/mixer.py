@@ -25,6 +25,20 @@ class Mixer:
         """Sizes of what it keeps of every position, in `layer.region` and those behind it."""
         return []
 
+    @property
+    def own_feed_forward(self) -> bool:
+        """Whether `feed_forward` stands for the layer's."""
+        return False
+
+    @property
+    def after(self) -> float:
+        """What the layer's result is multiplied with."""
+        return 1.0
+
+    def feed_forward(self, layer: Layer, h: Array) -> Array:
+        """h [rows, embedding] -> [rows, embedding]."""
+        raise NotImplementedError
+
     def mix(self, layer: Layer, h: Array) -> Array:
         """h [rows, embedding] -> [rows, embedding]."""
         raise NotImplementedError

@@ -23,6 +23,8 @@ LEAST = 6.103515625e-5  # the smallest normal float16: a weight sum is not taken
 
 def feed_forward(layer: Layer, h: Array, x: Array) -> Array:
     """h [rows, embedding], normed; x is the block's input, which some routers read."""
+    if layer.spec.mixer and layer.spec.mixer.own_feed_forward:
+        return layer.spec.mixer.feed_forward(layer, h)
     routed_layer = getattr(layer.w, "ffn_gate_inp", None) is not None
     if not routed_layer or layer.spec.experts is None or layer.arch.dense is Dense.BEFORE:
         return dense(layer, h)

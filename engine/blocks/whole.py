@@ -1,4 +1,5 @@
-"""Attention of rows that see all of their text, with a bias by distance: keys and values are the step's own.
+"""Attention of rows that see all of their text, with a bias by distance: keys and values are the
+step's own.
 
     out = softmax(scale q K^T + bias(key position - row position)) V
 
@@ -7,15 +8,18 @@ The text is computed whole in one step, so nothing is read from the cache.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...formats.errors import GGUFError
 from .layer import Array, Layer
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
+FARTHEST = 128  # distances from here on share a bucket
 Bias = Callable[[I64], F64]  # distances [keys] -> [heads, keys]
 
 
@@ -43,3 +47,27 @@ def whole_attention(layer: Layer, qkv: tuple[Array, Array, Array], bias: Bias) -
 def sloped(slopes: NDArray[np.floating], distances: I64) -> F64:
     """ALiBi on both sides: minus a slope per head times the distance."""
     return -np.abs(distances) * slopes.astype(np.float64)[:, None]
+
+
+def first_table(layer: Layer) -> NDArray[np.floating]:
+    """The table of relative positions: the layer's own, or the first layer's. [buckets, heads]."""
+    own: NDArray[np.floating] | None = layer.w.attn_rel_b
+    if own is None and "relative" not in layer.passed_on:
+        raise GGUFError("attn_rel_b.weight", None, "none", "one in the first layer")
+    table: NDArray[np.floating] = layer.passed_on.setdefault("relative", own)
+    return table if own is None else own
+
+
+def bucketed(table: NDArray[np.floating], distances: I64) -> F64:
+    """A number per bucket and head: near distances have one each, far ones share (T5, 2019)."""
+    return table[buckets(distances, len(table))].T.astype(np.float64)
+
+
+def buckets(distances: I64, count: int) -> I64:
+    """Half of the buckets for what is behind; of each half, half grow with the logarithm."""
+    half = count // 2
+    exact = half // 2
+    size = np.abs(distances)
+    grown = np.log(np.maximum(size, exact) / exact) / math.log(FARTHEST / exact)
+    far = np.minimum(exact + (grown * (half - exact)).astype(np.int64), half - 1)
+    return (distances > 0) * half + np.where(size < exact, size, far)

@@ -1,14 +1,14 @@
 """IQ1, IQ2 and IQ3 at load: each grid row's number is replaced by its 8 weights' codes.
 
-A look-up per 8 columns at load, not at each product: a gather costs about 30 cycles for 16 lanes,
-reading the bits it saves less than 2. It is exact, and it costs memory (bytes per 256 weights):
+So the tables are read once at load, and a product unpacks codes as it does for the other types. It
+is exact, and it costs memory (bytes per 256 weights):
 
     iq1_s 50 -> 70   iq1_m 56 -> 78   iq2_xxs 66 -> 102   iq2_xs 74 -> 106   iq2_s 82 -> 106
     iq3_xxs 98 -> 134   iq3_s 110 -> 134
 
     codes  2 bits (IQ1: grid + 1), 2 bits and a plane for the sign (IQ2: level + 4 if negative), or
            nibbles (IQ3_XXS: level + 8 if negative; IQ3_S: (weight + 15) / 2)
-    then   scales of 4 bits, two in a byte, and the float16 d; see each `_finish`
+    then   scales of 4 bits, two in a byte, and the float16 d; see `finish_...`
 """
 
 from __future__ import annotations

@@ -72,22 +72,19 @@ def _pick(b: Any, x: Any, y: Any, lanes: list[int]) -> Any:
 
 
 def _lower_digits(b: Any, packed: Any, power: Any) -> Any:
-    """In a word's upper byte a product wraps at 256 by itself; three times it, from bit 16."""
-    eight, three = ir.Constant(WORDS, [8] * 32), ir.Constant(WORDS, [3] * 32)
-    upper = ir.Constant(WORDS, [0xFF00] * 32)
-    one = b.insert_element(
-        ir.Constant(WORDS, ir.Undefined), b.trunc(power, I16), ir.Constant(I32, 0)
-    )
-    power = _pick(b, one, one, [0] * 32)
-    words = b.bitcast(packed, WORDS)
-
-    def digit(word: Any) -> Any:
-        wide = ir.VectorType(I32, 32)
-        product = b.mul(b.zext(b.mul(word, power), wide), b.zext(three, wide))
-        return b.trunc(b.lshr(product, ir.Constant(wide, [16] * 32)), WORDS)
-
-    even, odd = digit(b.shl(words, eight)), digit(b.and_(words, upper))
-    return b.bitcast(b.or_(even, b.shl(odd, eight)), i32x16.llvm)
+    """Products that wrap at 256, of odd and even bytes; then one for > 85 and one for > 170."""
+    one = ir.Constant(WORDS, ir.Undefined)
+    one = b.insert_element(one, b.trunc(power, I16), ir.Constant(I32, 0))
+    power, words = _pick(b, one, one, [0] * 32), b.bitcast(packed, WORDS)
+    upper, lower = (ir.Constant(WORDS, [mask] * 32) for mask in (0xFF00, 0x00FF))
+    odd, even = b.mul(b.and_(words, upper), power), b.and_(b.mul(words, power), lower)
+    product = b.bitcast(b.or_(odd, even), BYTES)
+    most = ir.Constant(BYTES, [1] * 64)
+    above = []
+    for third in (85, 170):
+        rest = intrinsic(b, "llvm.usub.sat.v64i8", BYTES, product, ir.Constant(BYTES, [third] * 64))
+        above.append(intrinsic(b, "llvm.umin.v64i8", BYTES, rest, most))
+    return b.bitcast(b.add(*above), i32x16.llvm)
 
 
 @primitive(i32x16, (i32x16, i32), _lower_digits)

@@ -23,6 +23,7 @@ from gnomon.engine.api.llm import LLM
 from gnomon.engine.api.registry import REGISTRY
 from gnomon.engine.api.results import LlmInfo
 from gnomon.engine.errors import LMStudioRuntimeError, LMStudioValueError
+from gnomon.sampling.grammar.vocabulary import TokenTrie
 
 SPECIAL = {"<s>": 256, "</s>": 257, "<|im_start|>": 258, "<|im_end|>": 259}
 TEXTS = {token: text for text, token in SPECIAL.items()}
@@ -155,6 +156,8 @@ class ToyModel:
         self.context_length = context_length
         self.tokenizer = ToyTokenizer()
         self.chat_template: ToyTemplate | None = ToyTemplate()
+        texts = [self.tokenizer.token_bytes(token) for token in range(self.n_vocab)]
+        self.token_trie = TokenTrie.build(texts, self.tokenizer.eog)
         self.metadata: dict[str, Any] = {
             "general.architecture": "toy",
             "general.name": "Toy",

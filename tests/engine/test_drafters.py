@@ -97,8 +97,59 @@ def test_an_index_built_token_by_token_is_the_same() -> None:
     for token in text[100:]:
         grown.accept(token)
         grown.offer()
-    assert (whole.offer(), whole.propose(9)) == (grown.offer(), grown.propose(9))
+    whole.offer()
     assert (whole._last, whole._before) == (grown._last, grown._before)
+
+
+SOURCE = list(range(100, 130))
+
+
+@pytest.mark.parametrize(
+    ("edit", "kind", "goes_on"),
+    [
+        ([7], "resumed", 111),
+        ([7, 111], "resumed", 112),
+        ([7, 8, 111], "resumed", 112),
+        ([111], "resumed", 112),
+        ([7, 8, 9, 10, 113], "resumed", 114),
+        ([7, 111, 112, 113, 114], "lookup", 115),
+        ([7] * 17, "lookup", 7),
+    ],
+    ids=["at the edit", "replaced", "inserted", "left out", "longer", "a new match", "too far"],
+)
+def test_a_copy_goes_on_behind_an_edit(edit: list[int], kind: str, goes_on: int) -> None:
+    lookup = PromptLookup()
+    lookup.restart([*SOURCE, 1, *SOURCE[:10]])
+    lookup.offer()
+    for token in edit:
+        lookup.accept(token)
+    offer = lookup.offer()
+    assert offer is not None
+    assert offer.kind[0] == kind  # type: ignore[index]
+    assert lookup.propose(1).ids == [goes_on]
+
+
+def test_a_copy_at_an_edit_is_trusted_less_than_one_behind_it() -> None:
+    lookup = PromptLookup()
+    lookup.restart([*SOURCE, 1, *SOURCE[:10]])
+    lookup.offer()
+    priors = []
+    for token in (7, 111):
+        lookup.accept(token)
+        offer = lookup.offer()
+        assert offer is not None
+        priors.append(offer.prior)
+    assert priors == sorted(priors)
+
+
+def test_no_copy_is_resumed_at_the_end_of_the_text() -> None:
+    lookup = PromptLookup()
+    lookup.restart([1, 2, 3, 4, 9, 1, 2, 3, 4])
+    lookup.offer()
+    for token in (50, 51, 52, 53, 54, 55):
+        lookup.accept(token)
+        offer = lookup.offer()
+        assert offer is None or lookup.propose(3).ids
 
 
 def test_a_restart_forgets_the_old_text() -> None:

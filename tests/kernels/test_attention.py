@@ -75,6 +75,7 @@ class World:
         self.value = draw(rng, KEYS, case.kv_heads, case.value_dim)
         self.sinks: Any = draw(rng, case.heads) if case.sinks else None
         self.slopes: Any = 0.01 * draw(rng, case.heads) if case.slopes else None
+        self.whole: Any = None
         self.positions = np.arange(KEYS)
         first = (
             np.maximum(0, self.positions - case.window + 1) if case.window else 0 * self.positions
@@ -145,7 +146,8 @@ def test_an_infinite_value_does_not_reach_rows_that_do_not_see_it() -> None:
     seen = slice(200, 200 + case.window)
     found, expected = marked.attend(0, KEYS), plain.attend(0, KEYS)
     assert np.isinf(found[seen]).all()
-    assert np.delete(found, np.r_[seen], 0).tobytes() == np.delete(expected, np.r_[seen], 0).tobytes()
+    others = [np.delete(out, np.r_[seen], axis=0).tobytes() for out in (found, expected)]
+    assert others[0] == others[1]
 
 
 def test_rows_of_two_sequences_keep_to_their_own_pages() -> None:
@@ -162,12 +164,12 @@ def test_rows_of_two_sequences_keep_to_their_own_pages() -> None:
                 [world.table for world, _ in picked],
                 KEYS,
             )
-            qkv = [np.stack([getattr(w, n)[row] for w, row in picked]) for n in ("q", "key", "value")]
+            qkv = [
+                np.stack([getattr(w, n)[row] for w, row in picked]) for n in ("q", "key", "value")
+            ]
             positions = np.array([row for _, row in picked])
             tape, pool = Tape(), Pool()
-            out = emit_attention(
-                tape, pool, tuple(qkv), positions, spans, one.region, one.shape, 2
-            )
+            out = emit_attention(tape, pool, tuple(qkv), positions, spans, one.region, one.shape, 2)
             tape.run(team(), 2)
             wanted = np.stack([apart[world is two][row] for world, row in picked])
             assert out.tobytes() == wanted.tobytes()

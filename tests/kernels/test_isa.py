@@ -28,7 +28,6 @@ PROCESSORS = {
     "generic": "ivybridge",
 }
 OPERATIONS = [
-    "int8 q4_0, 1 row",
     "int8 iq4_nl, 1 row",
     "int8 tq1_0, 1 row",
     "float q4_1, 1 row",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +18,21 @@ GREEDY = {"temperature": 0, "repeatPenalty": False}
 EXACT = "speculativeDecodingNumDraftTokensExact"
 LEAST = "speculativeDecodingMinDraftLengthToConsider"
 SURE = "speculativeDecodingMinContinueDraftingProbability"
+ROOT = Path(__file__).parents[3]
 TEXT = "one two three one two three"
+
+
+def load_draft_maker() -> ModuleType:
+    path = ROOT / "benchmarks" / "make_draft.py"
+    spec = importlib.util.spec_from_file_location("make_draft_for_api", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+make_draft = load_draft_maker()
 
 
 def test_a_draft_model_is_loaded_for_the_caller_and_named(toy: LLM, toy_folder: Path) -> None:
@@ -149,3 +164,56 @@ def test_leaving_a_drafted_answer_keeps_only_what_was_shown(toy: LLM) -> None:
 def test_a_lookup_out_of_range_is_refused(setting: Any, said: str, toy: LLM) -> None:
     with pytest.raises(LMStudioValueError, match=said):
         toy.respond("hi", config={"promptLookup": setting})
+
+
+# --- with a grammar ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("drafts", [{}, {"draftModel": "toy-model"}], ids=["lookup", "model"])
+def test_a_grammar_moves_as_in_plain_generation(
+    seed: int, drafts: dict[str, str], toy: LLM, toy_folder: Path
+) -> None:
+    # What lookup finds behind a digit is a letter, which the grammar does not allow.
+    structured = {"type": "regex", "regex": "((1[2-4]|[5-9]0)[0-9]){9}"}
+    config = {"seed": seed, "maxTokens": 40, "structured": structured}
+    prompt = "dice 1a2a3a4a5a6a7a8a9a0a "
+    plain = toy.complete(prompt, config={**config, "promptLookup": False})
+    drafted = toy.complete(prompt, config={**config, **drafts, EXACT: 5})
+    assert drafted.content == plain.content
+    assert drafted.stats.stop_reason == plain.stats.stop_reason
+    assert drafted.stats.total_draft_tokens_count
+
+
+@pytest.fixture(scope="module")
+def smollm2_draft(smollm2_path: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """SmolLM2 without its last two layers."""
+    path = tmp_path_factory.mktemp("draft") / "draft.gguf"
+    make_draft.make_draft(smollm2_path, path, 28)
+    return str(path)
+
+
+@pytest.mark.parametrize("sampling", [{"temperature": 0}, {"seed": 5}], ids=["greedy", "sampled"])
+def test_a_real_draft_model_leaves_a_structured_answer_as_it_is(
+    sampling: dict[str, Any], smollm2_path: Path, smollm2_draft: str
+) -> None:
+    llm = lms.llm(str(smollm2_path))
+    person = {"name": {"type": "string"}, "age": {"type": "integer"}}
+    schema = {"type": "object", "properties": person, "required": ["name", "age"]}
+    config = {**sampling, "maxTokens": 40, "structured": {"type": "json", "jsonSchema": schema}}
+    prompt = "Describe a person named Anna, aged 33, as JSON."
+    plain = llm.respond(prompt, config={**config, "promptLookup": False})
+    for more in (
+        {EXACT: 4},
+        {"draftModel": smollm2_draft},
+        {"draftModel": smollm2_draft, EXACT: 3},
+    ):
+        drafted = llm.respond(prompt, config={**config, **more})
+        assert (drafted.content, drafted.stats.stop_reason) == (
+            plain.content,
+            plain.stats.stop_reason,
+        )
+    assert drafted.stats.used_draft_model_key == smollm2_draft
+    assert drafted.stats.accepted_draft_tokens_count
+    for instance in REGISTRY.loaded():
+        REGISTRY.unload(instance.identifier)

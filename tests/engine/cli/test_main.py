@@ -245,9 +245,9 @@ def test_warm_says_when_it_is_ready(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == ("", f"{KEY} is ready\n")
 
 
-def test_embed_says_that_it_is_not_there_yet(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["embed", "hi"]) == 1
-    assert "not available yet" in capsys.readouterr().err
+def test_embed_refuses_a_language_model(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["embed", "hi", "-m", KEY]) == 1
+    assert "is a language model" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", COMMANDS)
