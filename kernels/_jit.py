@@ -28,6 +28,7 @@ import numba
 from numba.core import caching
 from numba.core.ccallback import CFunc
 
+from . import inlining
 from .isa import ISA
 
 KEEP_DIGESTS = 4
@@ -141,7 +142,9 @@ def jit(function: Callable[..., Any]) -> Any:
 
 def inline(function: Callable[..., Any]) -> Any:
     """Compile a helper into its callers."""
-    return numba.njit(forceinline=True, **OPTIONS)(function)
+    if DISABLED:
+        return function
+    return numba.njit(forceinline=True, **inlining.options(), **OPTIONS)(function)
 
 
 def native(function: Callable[..., Any], signature: Any) -> CFunc:

@@ -19,9 +19,9 @@ from .matmul import (
     AHEAD,
     CHUNK,
     Tiles,
-    _direct,
-    _float_parts,
-    _integer_parts,
+    direct,
+    float_parts,
+    integer_parts,
     panel_block_bytes,
     store_tile,
 )
@@ -70,7 +70,7 @@ def experts_ref(weight: F32, x: F64, ids: F64) -> F64:
 @functools.cache
 def routed(form: TileFormat, integer: bool) -> Kernel:
     """The kernel for pairs of row and slot; x is one record per pair, or per `share` pairs."""
-    add, unit_bytes, per_unit = _direct(form, integer), form.unit_bytes, form.columns // 32
+    add, unit_bytes, per_unit = direct(form, integer), form.unit_bytes, form.columns // 32
     ahead = -(-unit_bytes // per_unit)
 
     def body(part, parts, thread, tiles, x, ids, out, pairs, share, n, units, tile_count):
@@ -144,7 +144,7 @@ def scatter(totals, slots, out, stride, columns):
 @functools.cache
 def routed_groups(form: TileFormat, integer: bool) -> Kernel:
     """The kernel for groups of 8 pairs of an expert; a tile is unpacked once for all of them."""
-    store, add, block_bytes = (_integer_parts if integer else _float_parts)(form)
+    store, add, block_bytes = (integer_parts if integer else float_parts)(form)
     unit_bytes, per_unit = form.unit_bytes, form.columns // 32
 
     @inline

@@ -193,7 +193,7 @@ def panel_columns(address):
 # --- kernels --------------------------------------------------------------------------------------
 
 
-def _integer_parts(form: TileFormat) -> tuple[Any, Any, int]:
+def integer_parts(form: TileFormat) -> tuple[Any, Any, int]:
     """Store and add one block of the integer family, and the bytes it takes in a panel."""
     shift = NO_SHIFT if form.shift is None else form.shift
     groups, lows = form.groups, form.groups if form.shift is None else 0
@@ -227,7 +227,7 @@ def _float_columns(form: TileFormat) -> Any:
     return columns
 
 
-def _float_parts(form: TileFormat) -> tuple[Any, Any, int]:
+def float_parts(form: TileFormat) -> tuple[Any, Any, int]:
     columns = _float_columns(form)
 
     @inline
@@ -241,7 +241,7 @@ def _float_parts(form: TileFormat) -> tuple[Any, Any, int]:
     return store, add, 2048
 
 
-def _direct(form: TileFormat, integer: bool) -> Any:
+def direct(form: TileFormat, integer: bool) -> Any:
     """Add one block straight from a tile's unit."""
     if integer:
         unpack, shift = form.unpack, NO_SHIFT if form.shift is None else form.shift
@@ -261,7 +261,7 @@ def _direct(form: TileFormat, integer: bool) -> Any:
 @functools.cache
 def few_rows(form: TileFormat, integer: bool, rows: int) -> Kernel:
     """The kernel for up to `rows` (1, 4 or 8) rows at once."""
-    add, unit_bytes, per_unit = _direct(form, integer), form.unit_bytes, form.columns // 32
+    add, unit_bytes, per_unit = direct(form, integer), form.unit_bytes, form.columns // 32
     record_bytes, share = RECORD * rows, -(-form.unit_bytes // per_unit)
 
     def body(part, parts, thread, tiles, x, out, n, units, tile_count):
@@ -282,7 +282,7 @@ def few_rows(form: TileFormat, integer: bool, rows: int) -> Kernel:
 @functools.cache
 def many_rows(form: TileFormat, integer: bool) -> Kernel:
     """The kernel for any number of rows, in groups of 8."""
-    store, add, block_bytes = (_integer_parts if integer else _float_parts)(form)
+    store, add, block_bytes = (integer_parts if integer else float_parts)(form)
     unit_bytes, per_unit = form.unit_bytes, form.columns // 32
     record_bytes = RECORD * 8
 

@@ -169,7 +169,9 @@ def test_rows_of_two_sequences_keep_to_their_own_pages() -> None:
             ]
             positions = np.array([row for _, row in picked])
             tape, pool = Tape(), Pool()
-            out = emit_attention(tape, pool, tuple(qkv), positions, spans, one.region, one.shape, 2)
+            out = emit_attention(
+                tape, pool, (qkv[0], qkv[1], qkv[2]), positions, spans, one.region, one.shape, 2
+            )
             tape.run(team(), 2)
             wanted = np.stack([apart[world is two][row] for world, row in picked])
             assert out.tobytes() == wanted.tobytes()
