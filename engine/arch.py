@@ -90,6 +90,7 @@ class LocalRope(Enum):
     SCALED = auto()  # as the others; `rope.freq_base_swa` may give another base
     PLAIN = auto()  # the same without scaling
     OWN = auto()  # without scaling, base 10000 unless the file has another
+    TWICE = auto()  # without scaling and factors, of twice as many numbers
 
 
 class YarnLog(Enum):

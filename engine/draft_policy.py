@@ -8,7 +8,6 @@ forgotten after a while, so that it is tried again. None of this decides what th
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
@@ -44,7 +43,8 @@ class Timings:
     """
 
     def __init__(self) -> None:
-        self._last: dict[Hashable, deque[float]] = {}
+        # Tuples, replaced whole: answers of several threads note here.
+        self._last: dict[Hashable, tuple[float, ...]] = {}
         self._best: dict[Hashable, tuple[float, int]] = {}
         self._count = 0
 
@@ -53,11 +53,11 @@ class Timings:
         self._count += 1
         last = self._last.get(what)
         if last is None:
-            self._last[what] = deque(maxlen=KEEP)
+            self._last[what] = ()
             return
         if self.best(what) is None:
-            last.clear()
-        last.append(seconds)
+            last = ()
+        self._last[what] = last = (*last, seconds)[-KEEP:]
         self._best[what] = min(last), self._count
 
     def best(self, what: Hashable) -> float | None:

@@ -1,5 +1,7 @@
 """The token loop: read the prompt in pieces; then draw a token, show its text, feed it, and so on.
 
+Where the next row of logits comes from, a step or a draft that stood, is speculative.py's matter.
+
 The prompt and the answer share the context. When it is full, `overflow` decides:
   stopAtLimit     end the answer; a prompt that does not fit at all is an error;
   truncateMiddle  keep the first `keep` tokens (system prompt and first user message), drop what

@@ -6,7 +6,7 @@ llama.cpp takes for absent keys is the default here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ..formats.errors import MetadataError
@@ -70,7 +70,7 @@ class HParams:
     residual_scale: float = 0.0
     residual: Residual | None = None
     temperature: Temperature | None = None
-    pooling: PoolingSpec = PoolingSpec()
+    pooling: PoolingSpec = field(default_factory=PoolingSpec)
     # Kinds of token, of which the first is every token's.
     token_types: int = 0
 

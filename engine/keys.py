@@ -93,13 +93,20 @@ class Keys:
         name = f"{self.prefix}.{key}"
         return self._read(lambda: self.metadata.boolean(name, default), default)
 
+    def _integers(self, name: str) -> list[int]:
+        """An array of whole numbers; true and false count as 1 and 0."""
+        found = self.metadata.get(name)
+        if isinstance(found, np.ndarray) and found.dtype == np.bool_:
+            return [int(value) for value in found]
+        return [int(value) for value in self.metadata.integers(name)]
+
     def per_layer(self, key: str, count: int, default: int | None, high: int) -> list[int]:
         """One whole number for all layers, or an array of one per layer."""
         name = f"{self.prefix}.{key}"
         if not isinstance(self.metadata.get(name), np.ndarray):
             return [self.integer(key, 0, high, default)] * count
         nothing: list[int] = []
-        values = self._read(lambda: [int(v) for v in self.metadata.integers(name)], nothing)
+        values = self._read(lambda: self._integers(name), nothing)
         if len(values) >= count and all(0 <= value <= high for value in values):
             return values[:count]
         expected = f"{count} whole numbers from 0 to {high}"

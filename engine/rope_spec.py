@@ -65,6 +65,9 @@ def read_ropes(keys: Keys, arch: Arch, dims: tuple[int, int]) -> tuple[RopeSpec,
     local = replace(everywhere, dim=dim, base=keys.number("rope.freq_base_swa", own, positive=True))
     if arch.local_rope is not LocalRope.SCALED:
         local = replace(local, divide=1.0, magnitude=1.0, yarn=None)
+    if arch.local_rope is LocalRope.TWICE:
+        local = replace(local, factors=False)
+        everywhere = replace(everywhere, dim=everywhere.dim // 4 * 2)
     return everywhere, local
 
 

@@ -28,13 +28,14 @@ from .draft_policy import REWIND, DraftPolicy, Offer, Timings
 from .drafters import Draft, Drafter
 from .prefix import SessionLike
 
+LONGEST = 256  # logits of a whole vocabulary for each draft are held
 REJECTION_LENGTH = 3
 WATCHED_LENGTH = 7
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """How drafts are used. `exact`: always this many tokens, else as many as pay.
+    """How drafts are used. `exact`: always this many tokens (up to 256), else as many as pay.
 
     Drafts shorter than `least` are not verified. `rejection` needs a draft length that time does
     not decide: `exact`, or 3.
@@ -47,7 +48,9 @@ class Rules:
     @property
     def fixed(self) -> int | None:
         """The draft length, where it is fixed."""
-        return self.exact or (REJECTION_LENGTH if self.rejection else None)
+        if self.exact is not None:
+            return min(self.exact, LONGEST)
+        return REJECTION_LENGTH if self.rejection else None
 
 
 @dataclass
@@ -216,9 +219,8 @@ class Speculation:
         if self._watched is not None:
             return
         for offer, drafter in offers:
-            if offer.free:
-                self._watched = offer.kind, drafter.propose(WATCHED_LENGTH).ids
-                self._watched_at = 0
+            if offer.free and (ids := drafter.propose(WATCHED_LENGTH).ids):
+                self._watched, self._watched_at = (offer.kind, ids), 0
                 return
 
     def _watch(self, token: int) -> None:

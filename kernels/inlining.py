@@ -1,6 +1,6 @@
 """Helpers of kernels: typed and lowered by Numba, but neither optimised nor compiled by themselves.
 
-Numba optimises and compiles every function it calls, then again within each caller: five levels
+Numba optimises and compiles every function it calls, then again within each caller: five levels of
 inlined helpers cost five times. A helper that is always inlined needs only its LLVM text: cold
 compilation takes half the time. This reaches into Numba's code generator, so it is used with the
 versions it was tried with, and others compile helpers as usual; the machine code of a kernel is the

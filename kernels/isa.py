@@ -7,15 +7,18 @@ Every choice gives the same bits; they differ in which instruction sums products
 from __future__ import annotations
 
 import os
+import platform
 
 import llvmlite.binding as llvm
 
+# LLVM turns float16 numbers with F16C or by calling a function that is not there.
+ON_X86 = platform.machine().lower() in ("x86_64", "amd64")
 NEEDS: dict[str, tuple[str, ...]] = {
     "avx512vnni": ("avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512vnni"),
     "avx512": ("avx512f", "avx512bw", "avx512vl", "avx512dq"),
     "avxvnni": ("avx2", "fma", "f16c", "avxvnni"),
     "avx2": ("avx2", "fma", "f16c"),
-    "generic": (),
+    "generic": ("f16c",) if ON_X86 else (),
 }
 
 
@@ -23,6 +26,8 @@ def choose(asked: str | None) -> str:
     """The best set the host runs, or `asked`. Raises ValueError for an unknown or missing one."""
     features = llvm.get_host_cpu_features()
     runnable = [name for name, needs in NEEDS.items() if all(features.get(need) for need in needs)]
+    if not runnable:
+        raise ValueError("this processor lacks F16C, which every x86 path needs")
     if asked is None:
         return runnable[0]
     if asked not in runnable:

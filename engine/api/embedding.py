@@ -13,7 +13,13 @@ from .texts import checked_text, text_errors
 
 
 class EmbeddingModel(SyncModelHandle):
-    """A loaded embedding model: `gnomon.embedding_model("all-minilm-l6-v2").embed("Hi")`."""
+    """A loaded embedding model: `gnomon.embedding_model("all-minilm-l6-v2").embed("Hi")`.
+
+    Vectors have length 1, so the cosine of two is the sum of their products:
+
+        a, b = model.embed(["a man eats bread", "somebody is eating"])
+        similarity = sum(x * y for x, y in zip(a, b, strict=True))
+    """
 
     @overload
     def embed(  # type: ignore[overload-overlap]  # a text is an iterable of texts, too

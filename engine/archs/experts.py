@@ -40,6 +40,14 @@ LAGUNA = replace(
     window_first=True,
     local_rope=LocalRope.PLAIN,
 )
+STEP35 = replace(
+    DOTS1,
+    name="step35",
+    router=Router.SIGMOID,
+    output_gate=OutputGate.SIGMOID,
+    window_period=4,
+    local_rope=LocalRope.TWICE,
+)
 AFMOE = replace(
     DOTS1,
     name="afmoe",

@@ -1,4 +1,4 @@
-"""RWKV 6 and 7 (Peng et al., 2024, 2025), and models made from Qwen by putting them in attention's place."""
+"""RWKV 6 and 7 (Peng et al., 2024, 2025), and Qwens with one of them in attention's place."""
 
 from __future__ import annotations
 

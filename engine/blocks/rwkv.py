@@ -84,7 +84,7 @@ def _feed(keys: Keys, fed: bool, layer: int) -> int:
 
 @dataclass(frozen=True)
 class Rwkv7(Rwkv):
-    """Ranks of the decay, the rate, the value's way from the first layer, and the gate (0: none)."""
+    """Ranks of decay, rate, the value's way from the first layer, and gate (0: none)."""
 
     ranks: tuple[int, int, int, int]
 

@@ -51,11 +51,11 @@ def sloped(slopes: NDArray[np.floating], distances: I64) -> F64:
 
 def first_table(layer: Layer) -> NDArray[np.floating]:
     """The table of relative positions: the layer's own, or the first layer's. [buckets, heads]."""
-    own: NDArray[np.floating] | None = layer.w.attn_rel_b
+    own = layer.w.attn_rel_b
     if own is None and "relative" not in layer.passed_on:
         raise GGUFError("attn_rel_b.weight", None, "none", "one in the first layer")
     table: NDArray[np.floating] = layer.passed_on.setdefault("relative", own)
-    return table if own is None else own
+    return table if own is None else np.asarray(own)
 
 
 def bucketed(table: NDArray[np.floating], distances: I64) -> F64:

@@ -16,7 +16,7 @@ import pytest
 from gnomon.engine.draft_policy import SURE, Offer, Timings
 from gnomon.engine.drafters import Draft, ModelDrafter, PromptLookup
 from gnomon.engine.generate import Generation, Limits, fitted
-from gnomon.engine.speculative import Rules, Speculation
+from gnomon.engine.speculative import LONGEST, Rules, Speculation
 from gnomon.sampling.params import SamplingParams
 from gnomon.sampling.sampler import Sampler
 
@@ -210,6 +210,15 @@ def test_a_stop_inside_a_draft_leaves_the_rest_refused(make_toy: MakeToy) -> Non
     made = make(make_toy(), "a", Scripted(next_letters), exact=10, stop_strings=("ef",))
     assert text(made) == "bcd"
     assert counts(made) == (10, 4, 6, 0)
+
+
+def test_a_free_drafter_without_a_guess_is_not_watched(make_toy: MakeToy) -> None:
+    drafter = Scripted(ADVERSARIES["nothing"], free=True)
+    assert text(make(make_toy(), "w", drafter, timings=timings(*STEEP))) == "xyz"
+
+
+def test_a_draft_is_never_longer_than_can_be_held() -> None:
+    assert Rules(exact=10**6).fixed == LONGEST
 
 
 def test_pieces_tell_what_was_drafted(make_toy: MakeToy) -> None:

@@ -1,4 +1,4 @@
-"""Fixtures of RWKV, BitNet, Apertus and PLM: specs, and logits by llama.cpp.
+"""Fixtures of RWKV, BitNet, Apertus, PLM and Step 3.5: specs, and logits by llama.cpp.
 
 python make_more.py PYTHON            (needs gguf here, llama_cpp in PYTHON)
 """
@@ -184,6 +184,40 @@ def plm() -> dict[str, Any]:
     return made
 
 
+def step35() -> dict[str, Any]:
+    more = {"rope.dimension_count": 32, "attention.key_length": 32, "attention.value_length": 32}
+    more |= {"attention.sliding_window": 8, "expert_count": 6, "expert_used_count": 2}
+    more |= {"expert_feed_forward_length": 32, "expert_shared_feed_forward_length": 64}
+    made = attending("step35", more)
+    kv, table = made["kv"], made["tensors"]
+    kv["step35.attention.head_count"] = ["arr", "UINT32", [4, 6, 4]]
+    kv["step35.attention.head_count_kv"] = ["arr", "UINT32", [2, 2, 1]]
+    kv["step35.attention.sliding_window_pattern"] = ["arr", "BOOL", [False, True, False]]
+    kv["step35.rope.freq_base_swa"] = ["FLOAT32", 500.0]
+    kv["step35.expert_weights_norm"] = ["BOOL", True]
+    kv["step35.expert_weights_scale"] = ["FLOAT32", 1.5]
+    for part in ("exp", "shexp"):
+        kv[f"step35.swiglu_clamp_{part}"] = ["arr", "FLOAT32", [0.0, 0.02, 0.01]]
+    table += [("output.weight", [DIM, VOCABULARY]), ("rope_freqs.weight", [16])]
+    for i, (heads, kv_heads) in enumerate(((4, 2), (6, 2), (4, 1))):
+        b = f"blk.{i}"
+        sizes = {"q": [DIM, 32 * heads], "k": [DIM, 32 * kv_heads], "v": [DIM, 32 * kv_heads]}
+        sizes |= {"output": [32 * heads, DIM], "gate": [DIM, heads]}
+        sizes |= {"q_norm": [32], "k_norm": [32]}
+        table += [(f"{b}.attn_{x}.weight", shape) for x, shape in sizes.items()]
+        if i == 0:
+            table += [(f"{b}.ffn_gate.weight", [DIM, FF])]
+            continue
+        for x in ("ffn_up", "ffn_down"):
+            table[:] = [row for row in table if row[0] != f"{b}.{x}.weight"]
+        table += [(f"{b}.ffn_gate_inp.weight", [DIM, 6]), (f"{b}.exp_probs_b.bias", [6])]
+        for x, rows in (("exps", 32), ("shexp", 64)):
+            last = [6] if x == "exps" else []
+            table += [(f"{b}.ffn_{y}_{x}.weight", [DIM, rows, *last]) for y in ("gate", "up")]
+            table += [(f"{b}.ffn_down_{x}.weight", [rows, DIM, *last])]
+    return made
+
+
 def main() -> None:
     made = {
         "rwkv7-dense": rwkv7("rwkv7", False, 10),
@@ -191,6 +225,7 @@ def main() -> None:
         "rwkv6-dense": rwkv6("rwkv6", False, DIM // HEAD),
         "apertus-dense": apertus(),
         "plm-dense": plm(),
+        "step35-moe": step35(),
         "bitnet-dense": bitnet(),
         "rwkv6qwen2-dense": rwkv6("rwkv6qwen2", True, 1),
     }
