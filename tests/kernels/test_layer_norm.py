@@ -1,4 +1,4 @@
-"""Layer norm against its twin: widths around the lane count, rows apart, with and without weights."""
+"""Layer norm against its twin: widths around the lane count, rows apart, weights or none."""
 
 from __future__ import annotations
 
