@@ -71,7 +71,8 @@ def read_experts(
         _chunk(keys, arch, sizes),
         keys.integer("experts_per_group", 1, count, 1),
         keys.number("expert_group_scale", 1.0),
-        keys.integer("expert_latent_length", 0, 1 << 20, 0) or keys.integer("moe_latent_size", 0, 1 << 20, 0),
+        keys.integer("expert_latent_length", 0, 1 << 20, 0)
+        or keys.integer("moe_latent_size", 0, 1 << 20, 0),
     )
 
 

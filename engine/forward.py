@@ -83,4 +83,3 @@ def head(arch: Arch, hparams: HParams, weights: Weights, x: Array, ops: Ops) -> 
     if scale not in (0.0, 1.0):
         x = ops.scale(x, 1 / scale if arch.divided_logits else scale)
     return ops.soft_cap(x, hparams.final_soft_cap) if hparams.final_soft_cap else x
-

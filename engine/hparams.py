@@ -248,9 +248,7 @@ def _residual_scale(arch: Arch, given: dict[str, float], layers: int) -> float:
     return given.get("residual_scale", 0.0) or arch.depth_scale / layers**0.5
 
 
-def _turns(
-    keys: Keys, arch: Arch, layer: int, windows: list[int], dense: int
-) -> bool:
+def _turns(keys: Keys, arch: Arch, layer: int, windows: list[int], dense: int) -> bool:
     """Whether a layer turns queries and keys."""
     local, any_local, listed = bool(windows[layer]), any(windows), [1] * len(windows)
     if arch.rope_layers is RopeLayers.LISTED:

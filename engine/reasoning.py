@@ -99,12 +99,13 @@ class AfterReasoning:
         """Ids that begin a tag, or go on with the one begun."""
         if not self._state.opening:
             return self._openers[:0]
-        ends = [
-            tag[len(self._state.text) :] for tag in self._tags if tag.startswith(self._state.text)
-        ]
-        fits: list[bool] = [any(end.startswith(self._token_text(id_)) for end in ends) for id_ in self._openers]
-        chosen: NDArray[np.int64] = self._openers[np.array(fits, bool)]
-        return chosen
+        begun = self._state.text
+        ends = [tag[len(begun) :] for tag in self._tags if tag.startswith(begun)]
+
+        def fits(id_: int) -> bool:
+            return any(end.startswith(self._token_text(id_)) for end in ends)
+
+        return np.array([id_ for id_ in self._openers.tolist() if fits(id_)], np.int64)
 
 
 def tag_pieces(tags: Iterable[str], n_vocab: int, token_text: Callable[[int], str]) -> list[int]:

@@ -178,9 +178,7 @@ RANK = (
 )
 
 
-def layer_table(
-    arch: Arch, hparams: HParams, layer: LayerSpec, shape_of: ShapeOf
-) -> list[Wanted]:
+def layer_table(arch: Arch, hparams: HParams, layer: LayerSpec, shape_of: ShapeOf) -> list[Wanted]:
     """The tensors of one layer, without `blk.N.`."""
     sizes = _sizes(arch, hparams, layer)
     rows = [*_attention(arch, layer, sizes, shape_of)] if layer.attends else []

@@ -169,5 +169,3 @@ def gated_output(layer: Layer, h: Array, out: Array, dim: int) -> Array:
         return x.reshape(*g.shape, -1) * function(g)[..., None]
 
     return ops.twin(gated, out.shape, out, gate)
-
-

@@ -126,5 +126,3 @@ def _skipped(layer: Layer, x: Array) -> Array:
         return x
     number = float(layer.w.layer_output_scale[0])
     return layer.ops.add(x, layer.ops.scale(layer.passed_on["embedding"], number))
-
-

@@ -91,5 +91,3 @@ def _turned(layer: Layer, x: Array) -> Array:
     turned = ops.rope(ops.columns(flat, plain, dim).reshape(rows, heads, rope.dim), angles)
     joined = ops.join(ops.columns(flat, 0, plain), turned.reshape(rows * heads, rope.dim))
     return joined.reshape(x.shape)
-
-

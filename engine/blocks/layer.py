@@ -34,9 +34,7 @@ class Layer:
     def norm(self, name: str, x: Array, epsilon: float = 0.0) -> Array:
         """x normalised by the layer's tensor of this name, or without one."""
         weight, bias = getattr(self.w, name, None), getattr(self.w, f"{name}_bias", None)
-        return normed(
-            self.ops, self.arch.norm, x, weight, bias, epsilon or self.hparams.epsilon
-        )
+        return normed(self.ops, self.arch.norm, x, weight, bias, epsilon or self.hparams.epsilon)
 
     def linear(self, name: str, x: Array) -> Array:
         """x times a weight, times its scale, plus its bias, if the file has them."""

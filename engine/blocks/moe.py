@@ -138,9 +138,7 @@ SCORES: dict[Router, Callable[[F64], F64]] = {
 }
 
 
-def choose(
-    spec: ExpertSpec, logits: F64, bias: Array | None, given: Array | None = None
-) -> F64:
+def choose(spec: ExpertSpec, logits: F64, bias: Array | None, given: Array | None = None) -> F64:
     """logits [rows, experts] -> ids and weights [2, rows, used]; of equal scores the first wins.
 
     `given` [rows, used] are the ids where the token says them.

@@ -29,12 +29,15 @@ sys.path[:0] = [root, root + "/gguf-py"]
 from conversion.base import TextModel
 own = TextModel.get_vocab_base_pre
 names = {"BERT": "jina-v2-en"}
-TextModel.get_vocab_base_pre = lambda self, tokenizer: (
-    names.get(self.model_arch.name, "gpt-2") if len(tokenizer.vocab) <= 300 else own(self, tokenizer)
-)
+def known(self, tokenizer):
+    name = self.model_arch.name
+    return names.get(name, "gpt-2") if len(tokenizer.vocab) <= 300 else own(self, tokenizer)
+TextModel.get_vocab_base_pre = known
 import transformers
-transformers.AutoTokenizer.from_pretrained = lambda folder, **options: transformers.PreTrainedTokenizerFast(
-    tokenizer_file=str(folder) + "/tokenizer.json")
+def load(folder, **options):
+    path = str(folder) + "/tokenizer.json"
+    return transformers.PreTrainedTokenizerFast(tokenizer_file=path)
+transformers.AutoTokenizer.from_pretrained = load
 from conversion import gemma
 for name in dir(gemma):
     if name.startswith("Gemma"):
