@@ -27,7 +27,7 @@ class _NoEngine:
         """Nothing: the caller's library holds the variable."""
 
 
-class _TextLibrary(JITCodeLibrary):  # type: ignore[misc]
+class _TextLibrary(JITCodeLibrary):
     codegen = property(lambda self: _NoEngine())
 
     def _optimize_functions(self, module: Any) -> None:
@@ -45,7 +45,7 @@ class _TextLibrary(JITCodeLibrary):  # type: ignore[misc]
 
 
 @register_pass(mutates_CFG=False, analysis_only=True)
-class _KeepText(FunctionPass):  # type: ignore[misc]
+class _KeepText(FunctionPass):
     _name = "keep_text"
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class _KeepText(FunctionPass):  # type: ignore[misc]
         return False
 
 
-class InlineCompiler(CompilerBase):  # type: ignore[misc]
+class InlineCompiler(CompilerBase):
     """A pipeline for functions that are inlined always and called from Python never."""
 
     def define_pipelines(self) -> list[Any]:
