@@ -134,7 +134,7 @@ class Synthetic:
         return Draft([id_ if self._rng.random() < self._rate else id_ ^ 1 for id_ in rest], [])
 
 
-def synthetic(target: Model, draft: Model, rounds: int, tokens: int = 200) -> None:
+def synthetic(target: Model, draft: Model, rounds: int, tokens: int = 400) -> None:
     prompt, timings = list(range(100, 132)), Timings()
     costs = {name: step_seconds(model) for name, model in (("target", target), ("draft", draft))}
     print(f"a step takes {costs['target'] * 1e3:.2f} ms, one of the draft's", end=" ")
