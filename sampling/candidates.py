@@ -81,7 +81,10 @@ def top_positions(values: F32 | F64, k: int) -> I64:
         return np.arange(values.size)
     if k <= 0:
         return np.arange(0)
-    hits: I64 = np.flatnonzero(values >= _low_bound(values, k))
+    low = _low_bound(values, k)
+    if low == -np.inf:
+        return _top_of_few(values, k)
+    hits: I64 = np.flatnonzero(values >= low)
     found = values[hits]
     if hits.size == k:
         return hits
@@ -91,6 +94,15 @@ def top_positions(values: F32 | F64, k: int) -> I64:
     chosen[equal[: k - int(np.count_nonzero(chosen))]] = True
     kept: I64 = hits[chosen]
     return kept
+
+
+def _top_of_few(values: F32 | F64, k: int) -> I64:
+    """The same where most values are -inf, as behind a grammar's mask: look at the others first."""
+    above: I64 = np.flatnonzero(values > -np.inf)
+    if above.size > k:
+        return above[top_positions(values[above], k)]
+    rest: I64 = np.flatnonzero(values == -np.inf)[: k - above.size]
+    return np.sort(np.concatenate([above, rest]))
 
 
 def ranked(values: F64, k: int) -> I64:
