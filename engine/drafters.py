@@ -2,13 +2,14 @@
 
     PromptLookup   what followed the last time the text ended like this
     ModelDrafter   what a smaller model of the same vocabulary says
+    ForcedTokens   what a grammar leaves no choice about
 
 A drafter may guess anything: a guess that the model would not have made is thrown away.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -54,6 +55,36 @@ class Drafter(Protocol):
 
     def propose(self, count: int) -> Draft:
         """Guess up to `count` tokens."""
+
+
+class ForcedTokens:
+    """Says what must come; `forced` gives the ids that the grammar's present place forces.
+
+    Text can be forced that the model would split otherwise, so these are drafts like others.
+    """
+
+    PRIOR = 0.8
+
+    def __init__(self, forced: Callable[[], list[int]]) -> None:
+        self._forced = forced
+        self._ids: list[int] = []
+
+    def restart(self, tokens: Sequence[int]) -> None:
+        """The text is now this; the grammar knows it."""
+
+    def accept(self, token: int) -> None:
+        """The text has grown by one token; the grammar knows it."""
+
+    def offer(self) -> Offer | None:
+        """As many tokens as are forced now."""
+        self._ids = self._forced()
+        if not self._ids:
+            return None
+        return Offer(kind="forced", prior=self.PRIOR, longest=len(self._ids), free=True)
+
+    def propose(self, count: int) -> Draft:
+        """The forced tokens, up to `count`."""
+        return Draft(self._ids[:count], [])
 
 
 class PromptLookup:

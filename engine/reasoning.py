@@ -76,6 +76,12 @@ class AfterReasoning:
             self._mask.accept(token)
             self._state = _State(opening=False, closing=None, text="")
 
+    def forced(self) -> list[int]:
+        """Ids that must come next; none before the grammar has begun."""
+        state = self._state
+        free = state.opening or state.closing is not None
+        return [] if free else list(self._mask.forced())
+
     def snapshot(self) -> tuple[_State, Any]:
         """The present place."""
         return self._state, self._mask.snapshot()

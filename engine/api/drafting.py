@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from ...sampling.sampler import Sampler
-from ..drafters import Drafter, ModelDrafter, PromptLookup
+from ..drafters import Drafter, ForcedTokens, ModelDrafter, PromptLookup
 from ..errors import LMStudioValueError
 from ..speculative import DraftCounts, Rules, Speculation
 from .config import LlmLoadModelConfig, LlmPredictionConfig
@@ -31,11 +31,15 @@ class Drafting:
         self._draft = None if key is None else _draft_instance(key, target)
 
     @contextmanager
-    def running(self, sampler: Sampler, ids: Sequence[int]) -> Iterator[Speculation]:
-        """The speculation of an answer to `ids` that `sampler` draws."""
+    def running(
+        self, sampler: Sampler, ids: Sequence[int], mask: Any = None
+    ) -> Iterator[Speculation]:
+        """The speculation of an answer to `ids` that `sampler` draws, under a grammar's mask."""
         model = self._target.model
         with ExitStack() as stack:
             drafters: list[Drafter] = []
+            if mask is not None and model.arch.causal:
+                drafters.append(ForcedTokens(mask.forced))
             if self._draft is not None:
                 stack.enter_context(self._draft.in_use())
                 drafters.append(self._model_drafter(stack, self._draft, sampler, ids))

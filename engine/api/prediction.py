@@ -75,11 +75,12 @@ class Prediction:
             prompt = self._make_prompt(self.config)
             limit = self._limits(prompt)
             ids = fitted(prompt.ids, limit)
-            sampler = self._sampler(model, prompt)
+            mask = self._mask(model, prompt)
+            sampler = self._sampler(model, mask)
             with (
                 _sampling_errors(),
                 self._instance.session_for(ids) as session,
-                self._drafting.running(sampler, ids) as speculation,
+                self._drafting.running(sampler, ids, mask) as speculation,
             ):
                 self._generation = Generation(
                     session,
@@ -115,11 +116,12 @@ class Prediction:
             logprobs=self._logprobs() if self.config.logprobs else None,
         )
 
-    def _sampler(self, model: Model, prompt: Prompt) -> Sampler:
-        mask = None
-        if self._grammar is not None:
-            tags, open_tag = prompt.reasoning_tags, prompt.open_tag
-            mask = structured_mask(self._grammar, model, tags, open_tag)
+    def _mask(self, model: Model, prompt: Prompt) -> Any:
+        if self._grammar is None:
+            return None
+        return structured_mask(self._grammar, model, prompt.reasoning_tags, prompt.open_tag)
+
+    def _sampler(self, model: Model, mask: Any) -> Sampler:
         token_bytes = model.tokenizer.token_bytes
         return Sampler(self._params, model.n_vocab, token_bytes=token_bytes, mask=mask)
 

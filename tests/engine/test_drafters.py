@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gnomon.engine.drafters import FURTHEST, ModelDrafter, PromptLookup
+from gnomon.engine.drafters import FURTHEST, ForcedTokens, ModelDrafter, PromptLookup
 from gnomon.sampling.params import SamplingParams
 from gnomon.sampling.sampler import Sampler
 
@@ -292,3 +292,15 @@ def test_an_unlikely_token_ends_a_draft(make_toy: MakeToy) -> None:
     unsure, _ = drafter(make_toy(), "dice", least_probability=0.5)
     assert len(sure.propose(4).ids) == 4
     assert unsure.propose(4).ids == []
+
+
+def test_forced_tokens_are_offered_as_far_as_they_are_forced() -> None:
+    drafter = ForcedTokens(lambda: [4, 5, 6])
+    offer = drafter.offer()
+    assert offer is not None
+    assert (offer.longest, offer.free) == (3, True)
+    assert drafter.propose(2).ids == [4, 5]
+
+
+def test_nothing_is_offered_where_nothing_is_forced() -> None:
+    assert ForcedTokens(list).offer() is None

@@ -79,3 +79,8 @@ def test_snapshots_lead_back_into_a_section() -> None:
         mask.accept(id_)
     mask.restore(place)
     assert HM in allowed(mask)
+
+
+def test_nothing_is_forced_before_the_grammar_has_begun() -> None:
+    assert after(OPENED, HM).forced() == []
+    assert make().forced() == []
