@@ -67,6 +67,7 @@ class Model:
         compute = self.config.compute
         threads = self.config.cpu_threads or default_threads()
         self._ops: Any = TwinOps() if compute == "float64" else TapeOps(compute == "int8", threads)
+        self.file.check_unchanged()
         self._weights = load_weights(self.file, self.arch, self.hparams, self._ops)
         self.notes = self.file.notes + self._weights.notes
         self._regions = layer_regions(self.hparams, self.config.cache_types(), self.arch.causal)

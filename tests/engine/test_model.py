@@ -11,6 +11,8 @@ import pytest
 from gnomon.engine.errors import ModelLoadError
 from gnomon.engine.load_config import LoadConfig
 from gnomon.engine.model import Model
+from gnomon.formats.errors import GGUFError
+from gnomon.formats.gguf import open_gguf
 
 IDS = [1, 9690, 198, 2683, 359]
 
@@ -63,3 +65,15 @@ def test_a_missing_file_is_a_load_error(tmp_path: Path) -> None:
 def test_grammars_see_every_id_of_the_model(smollm2_path: Path) -> None:
     model = Model.open(smollm2_path, LoadConfig(context_length=64))
     assert model.token_trie.n_vocab == model.n_vocab
+
+
+def test_a_file_that_changed_after_opening_is_not_packed(
+    smollm2_path: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.gguf"
+    path.write_bytes(smollm2_path.read_bytes())
+    file = open_gguf(path)
+    with path.open("ab") as more:
+        more.write(b"0")
+    with pytest.raises(GGUFError, match="as when opened"):
+        Model(file, LoadConfig())
