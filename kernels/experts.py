@@ -20,6 +20,7 @@ from .matmul import (
     CHUNK,
     Tiles,
     direct,
+    few_parts,
     float_parts,
     integer_parts,
     panel_block_bytes,
@@ -221,15 +222,21 @@ def emit_groups(
 
 
 def emit_experts(
-    tape: Tape, pool: Pool, weight: Experts, record: Any, ids: F32, share: int, integer: bool
+    tape: Tape,
+    pool: Pool,
+    weight: Experts,
+    record: Any,
+    ids: F32,
+    share: int,
+    integer: bool,
+    threads: int,
 ) -> F32:
     """Record products of prepared activations, one record per `share` pairs: [rows, slots, n]."""
     tiles = weight.tiles
     out = pool.take((*ids.shape, tiles.rows))
     count = tile_count(tiles.rows)
     values = [tiles.data, record, ids, out, ids.size, share, tiles.rows, tiles.units, count]
-    numbers = ids.size * tiles.rows * tiles.columns
-    parts = max(1, min(ids.size * count, numbers >> 16))
+    parts = few_parts(ids.size * count, threads)
     tape.emit(routed(tiles.format, integer), parts, values, [record, ids], [out])
     return out
 

@@ -123,7 +123,7 @@ class TapeOps:
         parts = self._parts(pairs.size, len(pairs) * blocks)
         self.tape.emit(kernel, parts, values, [pairs], [record])
         share = ids.size // len(pairs)
-        return emit_experts(self.tape, self.pool, weight, record, ids, share, integer)
+        return emit_experts(self.tape, self.pool, weight, record, ids, share, integer, self.threads)
 
     def add_chosen(self, x: F32, table: F32, ids: F32) -> F32:
         out = self.pool.take(x.shape)
