@@ -180,12 +180,26 @@ def run_alone(op, end):
         op += 8 * OP_WORDS
 
 
+@inline
+def someone_sleeps(words):
+    asleep = False
+    for thread in range(1, atomic_load(words + ACTIVE)):
+        asleep = asleep or load_i64(words + FLAGS + 8 * thread) != 0
+    return asleep
+
+
 @jit
 def run_operations(words, op, count):
-    """Run `count` operations in order; those of one group side by side."""
-    end = op + 8 * OP_WORDS * count
+    """Run `count` operations in order; those of one group side by side. Returns how many ran.
+
+    Those left, at least one less than there were, are for a call after the workers that fell
+    asleep over a long part have been woken.
+    """
+    first, end = op, op + 8 * OP_WORDS * count
     alone = atomic_load(words + ACTIVE) == 1
     while op < end:
+        if op > first and someone_sleeps(words):
+            break
         last, total = op, load_i64(op + 16)
         while load_i64(last + 24):
             last += 8 * OP_WORDS
@@ -196,6 +210,7 @@ def run_operations(words, op, count):
         else:
             share(words, op, total)
         op = after
+    return (op - first) // (8 * OP_WORDS)
 
 
 def _serve(words: NDArray[np.int64], thread: int, wake: threading.Semaphore) -> None:
@@ -219,9 +234,12 @@ class Team:
         """Run operations (int64 [n, 4]) on `threads` threads, the caller's among them."""
         if threads > 1:
             self._start(threads)
-            self._wake(threads)
         self._words[ACTIVE // 8] = threads
-        run_operations(self._words.ctypes.data, operations.ctypes.data, len(operations))
+        done = 0
+        while done < len(operations):
+            self._wake(threads)
+            left = operations[done:]
+            done += run_operations(self._words.ctypes.data, left.ctypes.data, len(left))
 
     def _start(self, threads: int) -> None:
         for thread in range(len(self._threads) + 1, min(threads, MAX_THREADS)):

@@ -13,7 +13,7 @@ import pytest
 
 from gnomon.kernels.simd import load_i64, store_i64
 from gnomon.kernels.tape import Tape, kernel
-from gnomon.kernels.team import Team, default_threads, team
+from gnomon.kernels.team import YIELD, Team, default_threads, pause, team
 
 
 @kernel("test_count_parts")
@@ -33,6 +33,28 @@ def test_every_part_of_every_operation_runs_once(threads: int) -> None:
     out = np.zeros(37, np.int64)
     counting_tape(out, 200).run(team(), threads)
     assert (out == 200).all()
+
+
+@kernel("test_note_thread_after")
+def note_thread(part, parts, thread, out, pauses):
+    if thread == 0:
+        for _ in range(pauses):
+            pause()
+    store_i64(out + 8 * part, thread)
+
+
+def test_a_worker_that_fell_asleep_over_a_long_operation_is_woken_for_the_next() -> None:
+    long, short = np.zeros(1, np.int64), np.zeros((40, 8), np.int64)
+    tape = Tape()
+    tape.emit(note_thread, 1, (long, 10_000_000), [], [long])  # one part: the worker has none
+    for row in short:
+        tape.emit(note_thread, 8, (row, 10_000), [], [row, short])
+    eager = Team()
+    eager._words[YIELD // 8] = 0  # it sleeps soon, however busy the machine is
+    with eager.lock:
+        tape.run(eager, 2)
+    eager.stop()
+    assert short[1:].any()  # the first row runs beside the long operation
 
 
 def test_two_python_threads_may_use_the_team() -> None:
