@@ -27,6 +27,7 @@ from .simd import (
     isplat,
     load_f32,
     load_f32x16,
+    load_first,
     load_i32,
     load_i32x16,
     shift_left,
@@ -158,6 +159,12 @@ def store_tile(totals, address, stride, columns):
         store_rows(totals, address, stride)
     else:
         store_part(totals, address, stride, columns)
+
+
+@unrolled(lambda address, stride, columns, rows: vectors(rows.literal_value), literal="rows")
+def load_tile(address, stride, columns, rows):
+    """What `store_tile` wrote."""
+    return tuple(load_first(address + i * stride, columns) for i in range(rows))
 
 
 # --- panels: a unit's blocks unpacked in the thread's scratch -------------------------------------
@@ -292,15 +299,15 @@ def many_rows(form: TileFormat, integer: bool) -> Kernel:
     record_bytes = RECORD * 8
 
     @inline
-    def unpack_tile(tile, units, panel):
-        for unit in range(units):
+    def unpack_tile(unit, end, panel):
+        while unit < end:
             for block in range(per_unit):
-                store(tile + unit * unit_bytes, block, panel)
+                store(unit, block, panel)
                 panel += block_bytes
+            unit += unit_bytes
 
     @inline
-    def pass_over(panel, record, blocks):
-        totals = zeros(8)
+    def pass_over(totals, panel, record, blocks):
         for _ in range(blocks):
             totals = add(totals, panel, record)
             panel += block_bytes
@@ -308,26 +315,27 @@ def many_rows(form: TileFormat, integer: bool) -> Kernel:
         return totals
 
     def body(
-        part, parts, thread, tiles, x, out, n, units, tile_count, groups, scratch, stride, at_once
-    ):
-        tile, end = tile_count * part // parts, tile_count * (part + 1) // parts
-        blocks = units * per_unit
-        panels = scratch + thread * stride
-        while tile < end:
+        part, parts, thread, tiles, x, out, n, units, tile_count, groups, scratch, stride, at_once,
+        units_at_once,
+    ):  # fmt: skip
+        panels, end = scratch + thread * stride, tile_count * (part + 1) // parts
+        for tile in range(tile_count * part // parts, end, at_once):
             count = min(at_once, end - tile)
-            for t in range(count):
-                unpack_tile(
-                    tiles + (tile + t) * units * unit_bytes,
-                    units,
-                    panels + t * blocks * block_bytes,
-                )
-            for group in range(groups):
-                record = x + group * blocks * record_bytes
-                to = out + 32 * group * n + 64 * tile
+            for first in range(0, units, units_at_once):
+                last = min(units, first + units_at_once)
+                blocks = (last - first) * per_unit
                 for t in range(count):
-                    totals = pass_over(panels + t * blocks * block_bytes, record, blocks)
-                    store_tile(totals, to + 64 * t, 4 * n, n - 16 * (tile + t))
-            tile += count
+                    start = tiles + (tile + t) * units * unit_bytes
+                    panel = panels + t * blocks * block_bytes
+                    unpack_tile(start + first * unit_bytes, start + last * unit_bytes, panel)
+                for group in range(groups):
+                    record = x + (group * units + first) * per_unit * record_bytes
+                    for t in range(count):
+                        to = out + 32 * group * n + 64 * (tile + t)
+                        left = min(16, n - 16 * (tile + t))
+                        totals = zeros(8) if first == 0 else load_tile(to, 4 * n, left, 8)
+                        panel = panels + t * blocks * block_bytes
+                        store_tile(pass_over(totals, panel, record, blocks), to, 4 * n, left)
 
     return Kernel(f"matmul_{'int8' if integer else 'float'}_{form.name}_many", body)
 
@@ -356,10 +364,11 @@ def emit_matmul(
         parts = few_parts(tiles, threads)
         tape.emit(few_rows(weight.format, integer, at_once), parts, values, [record], [out])
         return out[:rows]
-    panel = panel_block_bytes(weight.format, integer) * weight.blocks
-    together = max(1, min(PANEL_TILES, PANEL_BYTES // panel))
-    scratch = pool.take((threads, together * panel), np.uint8)
-    values += [groups, scratch, scratch.strides[0], together]
+    unit = panel_block_bytes(weight.format, integer) * (weight.format.columns // 32)
+    passes = -(-PANEL_TILES * weight.units * unit // PANEL_BYTES)
+    units = -(-weight.units // max(1, passes))
+    scratch = pool.take((threads, PANEL_TILES * units * unit), np.uint8)
+    values += [groups, scratch, scratch.strides[0], PANEL_TILES, units]
     parts = min(tiles, 16 * threads)
     tape.emit(many_rows(weight.format, integer), parts, values, [record], [out, scratch])
     return out[:rows]
