@@ -1,11 +1,12 @@
 """A checkpoint's tokenizer files -> the `tokenizer.ggml.*` keys that a GGUF file has in their
 place.
 
-    tokenizer.json     WordPiece and byte-level BPE, as the `tokenizers` library saves them
     tokenizer.model    SentencePiece with scores
+    tokenizer.json     WordPiece and byte-level BPE, as the `tokenizers` library saves them
 
 Kinds of token, names of pre-tokenizers and U+2581 before a word's first WordPiece follow
-llama.cpp's converter (conversion/base.py, conversion/bert.py).
+llama.cpp's converter (conversion/base.py, conversion/bert.py), which however tells pre-tokenizers
+by what they make of a text with one vocabulary; here it is how they cut words.
 """
 
 import json
@@ -15,17 +16,10 @@ from typing import Any, Final
 
 from .errors import TokenizerError
 from .special_tokens import Kind
+from .tokenizer_specials import Entry, normalizer_entries, special_entries
 from .vocabulary import KEY
 
-Entry = tuple[str, str, Any]  # key, type ("u32", "bool", "str", "[str]", "[i32]", "[f32]"), value
 WORD_START: Final = "\u2581"
-# The text of a special token in the configuration -> the key of its id.
-SPECIAL: Final[Mapping[str, str]] = {
-    "unk_token": "unknown",
-    "sep_token": "seperator",
-    "pad_token": "padding",
-    "mask_token": "mask",
-}
 _LLAMA_3 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -37,37 +31,55 @@ CUTS: Final[Mapping[tuple[str, ...], str]] = {
     ("digits", "gpt-2"): "smollm",
     ("gpt-2",): "gpt-2",
 }
+# Tokens that are control tokens even where a checkpoint calls them ordinary.
+LOOK_SPECIAL: Final = ("<pad>", "<mask>", "<2mass>", "[@BOS@]")
+LOOK_SPECIAL_ENDS: Final = (("<|", "|>"), ("<\uff5c", "\uff5c>"), ("<unused", ">"))
+# Code Llama's fill-in-the-middle end, SmolLM's and Granite's beginning, told by vocabulary size.
+BY_SIZE: Final[Mapping[int, Entry]] = {
+    32016: (f"{KEY}eot_token_id", "u32", 32010),
+    49152: (f"{KEY}add_bos_token", "bool", False),
+}
 
 
-def tokenizer_entries(folder: Path, vocabulary: int) -> Iterator[Entry]:
+def tokenizer_entries(
+    folder: Path,
+    vocabulary: int,
+    config: Mapping[str, Any] | None = None,
+    more: Sequence[Entry] = (),
+) -> Iterator[Entry]:
     """The keys of a checkpoint's tokenizer; ids up to `vocabulary` that it lacks are unused tokens.
 
-    Raises TokenizerError that says what is missing or not known.
+    `config` is config.json, `more` what the family adds. Raises TokenizerError that says what is
+    missing or not known.
     """
-    settings = _settings(folder)
+    try:
+        found = {entry[0]: entry for entry in _entries(folder, vocabulary, config or {})}
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+        if isinstance(error, TokenizerError):
+            raise
+        raise TokenizerError(f"tokenizer files: not as they should be ({error!r})") from error
+    yield from (found | {entry[0]: entry for entry in more}).values()
+
+
+def _entries(folder: Path, vocabulary: int, config: Mapping[str, Any]) -> Iterator[Entry]:
+    settings = _optional(folder / "tokenizer_config.json")
     if (folder / "tokenizer.model").is_file():
         yield from _sentencepiece(folder, settings, vocabulary)
-        return
-    described = _json(folder / "tokenizer.json")
-    model = described.get("model", {})
-    kind = model.get("type")
-    tokens, kinds = _tokens(described, vocabulary)
-    if kind == "WordPiece":
-        yield from _wordpiece(described, tokens, kinds)
-    elif kind == "BPE":
-        yield from _byte_level(described, tokens, kinds)
+        described = _optional(folder / "tokenizer.json")
+        config = _with_own(folder, config)
     else:
-        raise TokenizerError(f"tokenizer.json: model {kind!r}, expected WordPiece or BPE")
-    yield from _special(described, settings)
+        described = read_json(folder / "tokenizer.json")
+        yield from _described(described, vocabulary)
+    yield from normalizer_entries(described.get("normalizer"))
+    yield from special_entries(described, settings, config, vocabulary)
+    if isinstance(prefix := settings.get("add_prefix_space"), bool):
+        yield f"{KEY}add_space_prefix", "bool", prefix
+    if vocabulary in BY_SIZE:
+        yield BY_SIZE[vocabulary]
 
 
-def _settings(folder: Path) -> dict[str, Any]:
-    """tokenizer_config.json, and generation_config.json's ids where it is silent."""
-    path = folder / "tokenizer_config.json"
-    return _json(path) if path.is_file() else {}
-
-
-def _json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a file. Raises TokenizerError that names the file."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -77,33 +89,61 @@ def _json(path: Path) -> dict[str, Any]:
     return found
 
 
+def _optional(path: Path) -> dict[str, Any]:
+    return read_json(path) if path.is_file() else {}
+
+
+# --- tokenizer.json -------------------------------------------------------------------------------
+
+
+def _described(described: dict[str, Any], vocabulary: int) -> Iterator[Entry]:
+    model = described.get("model") or {}
+    kind = model.get("type")
+    if kind not in ("WordPiece", "BPE"):
+        raise TokenizerError(f"tokenizer.json: model {kind!r}, expected WordPiece or BPE")
+    if kind == "BPE" and model.get("byte_fallback"):
+        raise TokenizerError("tokenizer.json: SentencePiece, expected tokenizer.model beside it")
+    tokens, kinds = _tokens(described, vocabulary)
+    if kind == "WordPiece":
+        yield from _wordpiece(model, tokens, kinds)
+    else:
+        yield from _byte_level(described, tokens, kinds)
+
+
 def _tokens(described: dict[str, Any], vocabulary: int) -> tuple[list[str], list[int]]:
-    ids = dict(described["model"]["vocab"])
-    added = {entry["content"]: entry for entry in described.get("added_tokens", [])}
-    ids |= {text: entry["id"] for text, entry in added.items()}
-    texts = {id_: text for text, id_ in ids.items()}
-    count = max(vocabulary, 1 + max(texts, default=-1))
-    tokens, kinds = [], []
-    for id_ in range(count):
-        text = texts.get(id_)
-        entry = added.get(text) if text is not None else None
-        tokens.append(f"[PAD{id_}]" if text is None else text)
-        kinds.append(_kind(text, entry))
+    added = {entry["content"]: entry for entry in described.get("added_tokens") or ()}
+    ids = described["model"]["vocab"] | {text: entry["id"] for text, entry in added.items()}
+    tokens = [f"[PAD{id_}]" for id_ in range(vocabulary)]
+    kinds = [int(Kind.UNUSED)] * vocabulary
+    for text, id_ in ids.items():
+        if not 0 <= id_ < vocabulary:
+            raise TokenizerError(
+                f"tokenizer.json: token {text!r} has id {id_}, expected less than {vocabulary}"
+            )
+        tokens[id_], kinds[id_] = _spelled(text, added.get(text))
     return tokens, kinds
 
 
-def _kind(text: str | None, entry: Mapping[str, Any] | None) -> int:
-    if text is None:
-        return int(Kind.UNUSED)
+def _spelled(text: Any, entry: Mapping[str, Any] | None) -> tuple[str, int]:
+    """A token as a GGUF file has it, and its kind; `entry` describes one that was added."""
+    if not isinstance(text, str):
+        raise TokenizerError(f"tokenizer files: added token {text!r}, expected a text")
     if entry is None:
-        return int(Kind.NORMAL)
-    return int(Kind.CONTROL if entry.get("special") else Kind.USER_DEFINED)
+        return text, int(Kind.NORMAL)
+    if entry.get("special") or _looks_special(text):
+        return text, int(Kind.CONTROL)
+    return text.replace(WORD_START, " "), int(Kind.USER_DEFINED)
+
+
+def _looks_special(text: str) -> bool:
+    around = any(text.startswith(a) and text.endswith(b) for a, b in LOOK_SPECIAL_ENDS)
+    return around or text in LOOK_SPECIAL
 
 
 def _wordpiece(
-    described: dict[str, Any], tokens: Sequence[str], kinds: Sequence[int]
+    model: dict[str, Any], tokens: Sequence[str], kinds: Sequence[int]
 ) -> Iterator[Entry]:
-    prefix = described["model"].get("continuing_subword_prefix", "##")
+    prefix = model.get("continuing_subword_prefix", "##")
     spelled = [
         text
         if kind == Kind.CONTROL
@@ -112,15 +152,10 @@ def _wordpiece(
         else WORD_START + text
         for text, kind in zip(tokens, kinds, strict=True)
     ]
-    normalizer = described.get("normalizer") or {}
-    lowercase = bool(normalizer.get("lowercase", True))
     yield f"{KEY}model", "str", "bert"
     yield f"{KEY}pre", "str", "jina-v2-en"
     yield f"{KEY}tokens", "[str]", spelled
     yield f"{KEY}token_type", "[i32]", list(kinds)
-    yield f"{KEY}normalizer.lowercase", "bool", lowercase
-    if normalizer.get("strip_accents") is not None:
-        yield f"{KEY}normalizer.strip_accents", "bool", bool(normalizer["strip_accents"])
 
 
 def _byte_level(
@@ -131,12 +166,17 @@ def _byte_level(
         raise TokenizerError(
             f"tokenizer.json: words cut by {list(cuts)}, which has no name in GGUF"
         )
-    merges = described["model"].get("merges", [])
     yield f"{KEY}model", "str", "gpt2"
     yield f"{KEY}pre", "str", CUTS[cuts]
     yield f"{KEY}tokens", "[str]", list(tokens)
     yield f"{KEY}token_type", "[i32]", list(kinds)
-    yield f"{KEY}merges", "[str]", [m if isinstance(m, str) else " ".join(m) for m in merges]
+    if merges := [_merge(merge) for merge in described["model"].get("merges") or ()]:
+        yield f"{KEY}merges", "[str]", merges
+
+
+def _merge(merge: str | list[str]) -> str:
+    """Two parts with a space between; one inside a part is written as bytes are, U+0120."""
+    return merge if isinstance(merge, str) else " ".join(p.replace(" ", "\u0120") for p in merge)
 
 
 def _cuts(pre: Mapping[str, Any]) -> Iterator[str]:
@@ -155,71 +195,34 @@ def _cuts(pre: Mapping[str, Any]) -> Iterator[str]:
         yield str(kind)
 
 
-def _special(described: dict[str, Any], settings: dict[str, Any]) -> Iterator[Entry]:
-    """Ids of special tokens, and which of them stand around a text."""
-    ids = dict(described["model"]["vocab"])
-    ids |= {entry["content"]: entry["id"] for entry in described.get("added_tokens", [])}
-    before, after, between = _around(described.get("post_processor") or {})
-    first = before or settings.get("bos_token")
-    last = after or settings.get("eos_token")
-    for name, text in (("bos", first), ("eos", last)):
-        if (id_ := ids.get(_text(text))) is not None:
-            yield f"{KEY}{name}_token_id", "u32", id_
-    for setting, name in SPECIAL.items():
-        if (id_ := ids.get(_text(settings.get(setting)))) is not None:
-            yield f"{KEY}{name}_token_id", "u32", id_
-    yield f"{KEY}add_bos_token", "bool", before is not None
-    yield f"{KEY}add_eos_token", "bool", after is not None
-    if before is not None and after is not None:
-        yield f"{KEY}add_sep_token", "bool", between > 1
+# --- tokenizer.model ------------------------------------------------------------------------------
 
 
-def _text(setting: Any) -> Any:
-    return setting.get("content") if isinstance(setting, dict) else setting
+def _model(folder: Path) -> Any:
+    from sentencepiece import SentencePieceProcessor
 
-
-def _around(post: Mapping[str, Any]) -> tuple[str | None, str | None, int]:
-    """The special tokens before and after a text, and how many stand between two texts."""
-    if post.get("type") == "Sequence":
-        found = [_around(part) for part in post["processors"]]
-        return max(found, key=lambda f: (f[0] is not None) + (f[1] is not None))
-    if post.get("type") in ("BertProcessing", "RobertaProcessing"):
-        roberta = post["type"] == "RobertaProcessing"
-        return post["cls"][0], post["sep"][0], 2 if roberta else 1
-    if post.get("type") != "TemplateProcessing":
-        return None, None, 0
-    single, pair = post["single"], post.get("pair", [])
-    first, last = (part.get("SpecialToken", {}).get("id") for part in (single[0], single[-1]))
-    places = [i for i, part in enumerate(pair) if "Sequence" in part]
-    between = places[1] - places[0] - 1 if len(places) == 2 else 0
-    return first, last, between
+    try:
+        return SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))
+    except (OSError, RuntimeError) as error:
+        raise TokenizerError(f"tokenizer.model: cannot be read ({error})") from error
 
 
 def _sentencepiece(folder: Path, settings: dict[str, Any], vocabulary: int) -> Iterator[Entry]:
-    from sentencepiece import SentencePieceProcessor
-
-    model = SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))
-    count = max(vocabulary, len(model))
-    tokens = [f"[PAD{id_}]" for id_ in range(count)]
-    scores, kinds = [-10000.0] * count, [int(Kind.UNUSED)] * count
-    for id_ in range(len(model)):
+    """Ids from `vocabulary` on have no row in the checkpoint, and are left out."""
+    model = _model(folder)
+    tokens = [f"[PAD{id_}]" for id_ in range(vocabulary)]
+    scores, kinds = [-10000.0] * vocabulary, [int(Kind.UNUSED)] * vocabulary
+    for id_ in range(min(vocabulary, len(model))):
         tokens[id_], scores[id_] = model.id_to_piece(id_), model.get_score(id_)
         kinds[id_] = int(_piece_kind(model, id_))
-    for text, id_, special in _added(folder, settings):
-        if id_ < count:
-            tokens[id_], scores[id_] = text, -1000.0
-            kinds[id_] = int(Kind.CONTROL if special else Kind.USER_DEFINED)
+    for id_, text, kind in _added(folder, settings):
+        if 0 <= id_ < vocabulary:
+            tokens[id_], scores[id_], kinds[id_] = text, -1000.0, kind
     yield f"{KEY}model", "str", "llama"
     yield f"{KEY}pre", "str", "default"
     yield f"{KEY}tokens", "[str]", tokens
     yield f"{KEY}scores", "[f32]", scores
     yield f"{KEY}token_type", "[i32]", kinds
-    named = {"bos": model.bos_id(), "eos": model.eos_id(), "unknown": model.unk_id()}
-    for name, id_ in (named | {"padding": model.pad_id()}).items():
-        if id_ >= 0:
-            yield f"{KEY}{name}_token_id", "u32", id_
-    yield f"{KEY}add_bos_token", "bool", bool(settings.get("add_bos_token", True))
-    yield f"{KEY}add_eos_token", "bool", bool(settings.get("add_eos_token", False))
 
 
 def _piece_kind(model: Any, id_: int) -> Kind:
@@ -232,6 +235,15 @@ def _piece_kind(model: Any, id_: int) -> Kind:
     return Kind.BYTE if model.is_byte(id_) else Kind.NORMAL
 
 
-def _added(folder: Path, settings: dict[str, Any]) -> Iterator[tuple[str, int, bool]]:
+def _added(folder: Path, settings: dict[str, Any]) -> Iterator[tuple[int, str, int]]:
+    for text, id_ in _optional(folder / "added_tokens.json").items():
+        yield int(id_), text, int(Kind.USER_DEFINED)
     for id_, entry in (settings.get("added_tokens_decoder") or {}).items():
-        yield entry["content"], int(id_), bool(entry.get("special"))
+        yield int(id_), *_spelled(entry["content"], entry)
+
+
+def _with_own(folder: Path, config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The configuration, with the file's own beginning and end where it has none."""
+    model = _model(folder)
+    own = {"bos_token_id": model.bos_id(), "eos_token_id": model.eos_id()}
+    return own | {key: value for key, value in config.items() if value is not None}

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sentencepiece import SentencePieceProcessor
 from tokenizers import Tokenizer
 
 from gnomon.formats.errors import TokenizerError
@@ -85,6 +86,80 @@ def test_words_cut_in_an_unknown_way_are_refused(files: Any) -> None:
         entries(files("llama", change))
 
 
+def test_a_space_inside_a_merge_is_written_as_a_byte(files: Any) -> None:
+    def change(described: Any) -> None:
+        described["model"]["merges"] = [["t", " h"]]
+
+    assert entries(files("llama", change))["merges"] == ["t \u0120h"]
+
+
+def test_an_id_past_the_vocabulary_is_named(files: Any) -> None:
+    message = r"token 'zz37' has id 299, expected less than 299"
+    with pytest.raises(TokenizerError, match=message):
+        entries(files("llama"), 299)
+
+
+@pytest.mark.parametrize("id_", [-1, 1 << 60])
+def test_an_id_that_is_none_is_named(id_: int, files: Any) -> None:
+    def change(described: Any) -> None:
+        described["added_tokens"][0]["id"] = id_
+
+    with pytest.raises(TokenizerError, match=f"token '<s>' has id {id_}"):
+        entries(files("llama", change))
+
+
+def test_added_tokens_are_special_or_of_the_user(files: Any) -> None:
+    def change(described: Any) -> None:
+        texts = {50: "\u2581\u2581", 51: "<unused7>", 52: "<|tool|>", 53: "<pad>"}
+        described["added_tokens"] = [
+            {"id": id_, "content": text, "special": False} for id_, text in texts.items()
+        ]
+
+    found = entries(files("llama", change))
+    assert found["tokens"][50:54] == ["  ", "<unused7>", "<|tool|>", "<pad>"]
+    assert found["token_type"][50:54] == [4, 3, 3, 3]
+
+
+def test_pieces_without_scores_are_refused(files: Any) -> None:
+    def change(described: Any) -> None:
+        described["model"]["byte_fallback"] = True
+
+    with pytest.raises(TokenizerError, match=r"SentencePiece, expected tokenizer\.model beside it"):
+        entries(files("llama", change))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": {"type": "BPE", "vocab": [["a", 1.0]]}},
+        {"model": {"type": "BPE", "vocab": {"a": "0"}}},
+        {"added_tokens": [{"content": "a"}]},
+        {"added_tokens": "a"},
+        {"post_processor": {"type": "TemplateProcessing", "single": 1}},
+        {"post_processor": {"type": "RobertaProcessing", "cls": []}},
+        {"pre_tokenizer": {"type": "Split"}},
+    ],
+)
+def test_parts_of_another_kind_are_refused(change: dict[str, Any], files: Any) -> None:
+    with pytest.raises(TokenizerError, match="tokenizer files: not as they should be"):
+        entries(files("llama", lambda described: described.update(change)))
+
+
+@pytest.mark.parametrize("text", [1, None, 2.5])
+def test_an_added_token_that_is_no_text_is_refused(text: Any, files: Any) -> None:
+    def change(described: Any) -> None:
+        described["added_tokens"][0]["content"] = text
+
+    with pytest.raises(TokenizerError, match=f"added token {text!r}, expected a text"):
+        entries(files("llama", change))
+
+
+def test_sizes_that_tell_a_model_add_its_keys(files: Any) -> None:
+    folder = files("llama")
+    assert entries(folder, 49152)["add_bos_token"] is False
+    assert entries(folder, 32016)["eot_token_id"] == 32010
+
+
 def test_another_model_is_refused(files: Any) -> None:
     def change(described: Any) -> None:
         described["model"]["type"] = "WordLevel"
@@ -98,7 +173,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         entries(tmp_path)
 
 
-@pytest.mark.parametrize("family", ["bert", "llama"])
+@pytest.mark.parametrize("family", ["bert", "llama", "llama3", "qwen2"])
 def test_the_ids_are_those_of_the_file_s_own_tokenizer(family: str, files: Any) -> None:
     folder = files(family)
     made = {
@@ -108,3 +183,68 @@ def test_the_ids_are_those_of_the_file_s_own_tokenizer(family: str, files: Any) 
     ours = tokenizer_from_metadata(Metadata(made))
     own = Tokenizer.from_file(str(folder / "tokenizer.json"))
     assert [ours.encode(t) for t in TEXTS] == [own.encode(t).ids for t in TEXTS]
+
+
+# --- SentencePiece --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pieces(checkpoint: Any, tmp_path: Path) -> Path:
+    checkpoint.write(tmp_path, "llama2")
+    return tmp_path
+
+
+def test_pieces_keep_their_scores_and_kinds(pieces: Path, checkpoint: Any) -> None:
+    found = entries(pieces)
+    listed = list(zip(found["tokens"], found["scores"], found["token_type"], strict=True))
+    texts = [text for text, _, _ in checkpoint.pieces("llama2")]
+    assert [text for text, _, _ in listed[: len(texts)]] == texts
+    assert listed[1:3] == [("<s>", 0.0, 3), ("</s>", 0.0, 3)]
+    assert listed[3] == ("<0x00>", 0.0, 6)
+    assert listed[260] == ("\u2581the", -1.0, 1)
+
+
+def test_tokens_that_were_added_replace_pieces(pieces: Path) -> None:
+    found = entries(pieces)
+    assert found["tokens"][295:] == ["[PAD295]", "<extra>", "<|user|>", " <tool>", "[PAD299]"]
+    assert found["token_type"][295:] == [5, 4, 3, 4, 5]
+    assert found["scores"][295:] == [-10000.0, -1000.0, -1000.0, -1000.0, -10000.0]
+
+
+def test_pieces_past_the_vocabulary_are_left_out(pieces: Path) -> None:
+    assert entries(pieces, 270)["tokens"][-1] == "a"
+
+
+def test_a_file_s_own_beginning_and_end_count_where_the_configuration_has_none(
+    pieces: Path,
+) -> None:
+    found = {key: value for key, _, value in tokenizer_entries(pieces, 300, {"eos_token_id": 7})}
+    keys = ("bos", "eos")
+    assert [found[f"tokenizer.ggml.{key}_token_id"] for key in keys] == [1, 7]
+
+
+def test_a_broken_file_of_pieces_is_named(pieces: Path) -> None:
+    (pieces / "tokenizer.model").write_bytes(b"\x00\xff broken")
+    with pytest.raises(TokenizerError, match=r"tokenizer\.model: cannot be read"):
+        entries(pieces)
+
+
+@pytest.mark.parametrize("family", ["llama2", "gemma"])
+@pytest.mark.parametrize(
+    "text", ["the thing", " the  bing\n", "th\u00e9 \U0001f999", "bathing in the bath", ""]
+)
+def test_the_ids_of_pieces_are_sentencepiece_s(
+    family: str, text: str, checkpoint: Any, tmp_path: Path
+) -> None:
+    checkpoint.write(tmp_path, family)
+    (tmp_path / "tokenizer_config.json").unlink()
+    more = [("tokenizer.ggml.add_space_prefix", "bool", family == "llama2")]
+    made = {
+        key: np.array(value, {"[i32]": np.int32, "[f32]": np.float32}[kind])
+        if kind in ("[i32]", "[f32]")
+        else value
+        for key, kind, value in tokenizer_entries(tmp_path, 300, {}, more)
+    }
+    ours = tokenizer_from_metadata(Metadata(made))
+    own = SentencePieceProcessor(model_proto=checkpoint.sentencepiece(family))
+    assert ours.encode(text, add_special=False) == own.encode(text)
