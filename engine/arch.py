@@ -12,6 +12,8 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .blocks.adapters import Adapters
+    from .blocks.altup import AltUp
     from .blocks.mixer import Mixer
     from .blocks.ngrams import Ngrams
     from .blocks.residuals import Residual
@@ -44,6 +46,7 @@ class Flow(Enum):
     LOOPS = auto()  # all of them several times
     NESTED = auto()  # a low stack several times for each time of a high one
     MIXED = auto()  # once each, over the residual that the spec names
+    PREDICTED = auto()  # once each, on one of several streams; the others follow by `altup`
 
 
 class Layers(Enum):
@@ -89,7 +92,7 @@ class LocalRope(Enum):
 
     SCALED = auto()  # as the others; `rope.freq_base_swa` may give another base
     PLAIN = auto()  # the same without scaling
-    OWN = auto()  # without scaling, base 10000 unless the file has another
+    OWN = auto()  # without scaling and factors, base 10000 unless the file has another
     TWICE = auto()  # without scaling and factors, of twice as many numbers
 
 
@@ -163,6 +166,7 @@ class Gate(Enum):
     SILU = "silu"
     GELU = "gelu"  # by tanh
     GELU_ERF = "gelu_erf"
+    GELU_OF_TAIL = "gelu_of_tail"  # by tanh; in some layers of what lies above a normal's quantile
     RELU = "relu"
     RELU_SQUARED = "relu_squared"
     SITU = "situ"  # sigmoid(gate) * b tanh(gate / b) * c tanh(up / c), b and c from the file
@@ -193,6 +197,7 @@ class Dense(Enum):
     INSTEAD = auto()  # in layers without a router
     BESIDE = auto()  # in every layer; added to the experts' sum
     BEFORE = auto()  # as a step of its own; the experts see the block's input, by their own norm
+    APART = auto()  # in every layer; it, the experts and the router have norms of their own
 
 
 class Router(Enum):
@@ -209,6 +214,14 @@ class Clamp(Enum):
 
     ACTIVATED = auto()  # min(silu(gate), limit)
     GATE = auto()  # silu(min(gate, limit))
+
+
+class Nextn(Enum):
+    """Which rows the layers read that draft tokens ahead, theirs too if they read their own."""
+
+    NONE = auto()  # such layers are not known
+    NORMED = auto()  # those that the head reads
+    BARE = auto()  # those before the last norm
 
 
 @dataclass(frozen=True)
@@ -240,21 +253,34 @@ class Arch:
     base_width: float = 0.0
     # Each layer adds the embeddings times a number of its own.
     skip_embedding: bool = False
+    # Each layer's rows are multiplied by a number of its own, if the file has it.
+    scaled_layers: bool = False
+    # Tokens have a row of so many numbers for each layer, unless the file has
+    # `embedding_length_per_layer_input`; 0: only if it has.
+    token_rows: int | None = None
     learned_positions: bool = False
     # Adds the first of the file's `token_types` to every token's embedding.
     token_types: bool = False
     # `logit_scale` divides.
     divided_logits: bool = False
     flow: Flow = Flow.IN_ORDER
+    # The rows that `nextn_predict_layers` layers behind the last read.
+    nextn: Nextn = Nextn.NONE
     # Reads what stands for the residual, where that is more than a row.
     residual: Callable[[Keys], Residual] | None = None
+    # Reads how streams that a layer does not compute are predicted and corrected.
+    altup: Callable[[Keys], AltUp] | None = None
     # Each row sees all of its sequence, so nothing is kept from step to step.
     causal: bool = True
     # There are no logits: the last rows are what the model is for.
     embeds: bool = False
+    # The stack that reads a source first; every layer attends to its rows too.
+    source: Arch | None = None
 
     # Reads the recurrent mixer's sizes, for layers that have one.
     mixer: Callable[[Keys, int], Mixer] | None = None
+    # Reads the low-rank additions that tokens choose among.
+    adapters: Callable[[Keys, int], Adapters] | None = None
     # Reads what some layers add to their input.
     inlet: Callable[[Keys, int], Ngrams | None] | None = None
     layers: Layers = Layers.ATTENTION
@@ -264,6 +290,13 @@ class Arch:
     qk_norm: QKNorm = QKNorm.NONE
     qk_norm_after_rope: bool = False
     attention_scale: AttentionScale = AttentionScale.ROOT
+    # Without attn_v the keys, as they are before norm and angles, are also the values.
+    keys_as_values: bool = False
+    # Each head's values are normed, without a weight.
+    value_norm: bool = False
+    # Layers from this one on use the keys and values of earlier ones, unless the file has
+    # `attention.shared_kv_layers`; 0: only if it has.
+    first_sharing: int | None = None
     # A norm stands before the last matrix of each part.
     inner_norms: bool = False
     # Scores get a number per head and bucket of distance, from a table of the first layer.

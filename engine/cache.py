@@ -28,6 +28,7 @@ KEEP_FREE_BYTES = 256 << 20
 def layer_regions(hparams: HParams, types: tuple[str, str], kept: bool = True) -> list[Region]:
     """Where each layer's keys and values lie in a page; all in one place if none are `kept`."""
     regions: list[Region] = []
+    last_kept: dict[int, Region] = {}
     start = 0
     for number, layer in enumerate(hparams.layers):
         dims = (layer.key_dim, layer.value_dim)
@@ -38,6 +39,12 @@ def layer_regions(hparams: HParams, types: tuple[str, str], kept: bool = True) -
             region = replace(region, index=index)
         if layer.mixer is not None and layer.mixer.rows():
             region = _rows(start, layer.mixer.rows(), types)
+        if hparams.adapters and number == 0:
+            region = replace(region, index=hparams.adapters.region(region.end))
+        if layer.borrows_keys:
+            regions.append(last_kept[layer.window])
+            continue
+        last_kept[layer.window] = region
         regions.append(region)
         start = regions[-1].end if kept else 0
     return regions
@@ -110,6 +117,8 @@ class Sequence:
     def __init__(self, pool: PagePool, capacity: int, states: States | None = None) -> None:
         self.pool, self.capacity, self.length = pool, capacity, 0
         self.states = states
+        # Of an answer: the keys and values of what it answers to, never written again.
+        self.source: Sequence | None = None
         self.table = np.zeros(-(-capacity // PAGE), np.int64)
         self._pages: list[Page] = []
 
@@ -144,6 +153,7 @@ class Sequence:
         twin._pages = [self.pool.share(page) for page in self._pages]
         twin.table[:] = self.table
         twin.length = self.length
+        twin.source = self.source and self.source.fork()
         return twin
 
     def release(self) -> None:
@@ -151,6 +161,8 @@ class Sequence:
         self.truncate(0)
         if self.states is not None:
             self.states.release()
+        if self.source is not None:
+            self.source.release()
 
     def _put(self, index: int, page: Page) -> None:
         self._pages[index : index + 1] = [page]

@@ -2,6 +2,7 @@
 
     PromptLookup   what followed the last time the text ended like this
     ModelDrafter   what a smaller model of the same vocabulary says
+    MTPDrafter     what the model's own layers for more tokens than one say
     ForcedTokens   what a grammar leaves no choice about
 
 A drafter may guess anything: a guess that the model would not have made is thrown away.
@@ -10,7 +11,7 @@ A drafter may guess anything: a guess that the model would not have made is thro
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,9 @@ from ..sampling.draw import Stream, draw, uniform
 from ..sampling.sampler import Sampler
 from .draft_policy import Offer
 from .prefix import SessionLike
+
+if TYPE_CHECKING:
+    from .nextn_cache import NextnCache
 
 F32 = NDArray[np.float32]
 FURTHEST = 16  # tokens that two places are compared over
@@ -189,7 +193,88 @@ class PromptLookup:
         return furthest
 
 
-class ModelDrafter:
+class _Sampled:
+    """Draws drafts from logits with a sampler."""
+
+    def __init__(
+        self, sampler: Sampler, ends: frozenset[int], least_probability: float, apart: bool
+    ) -> None:
+        self._sampler = sampler
+        self._ends, self._least, self._apart = ends, least_probability, apart
+
+    def _drawn(self, count: int, logits: F32, feed: Callable[[int], F32]) -> Draft:
+        """Draw up to `count` tokens one by one from `logits` and then what `feed` gives for them.
+
+        The sampler is left as it was.
+        """
+        before = self._sampler.snapshot()
+        ids: list[int] = []
+        proposals: list[Distribution] = []
+        while True:
+            token = self._pick(logits, proposals)
+            if self._least and _probability(logits, token) < self._least:
+                break
+            ids.append(token)
+            if len(ids) == count or token in self._ends:
+                break
+            self._sampler.accept(token)
+            logits = feed(token)
+        self._sampler.restore(before)
+        return Draft(ids, proposals)
+
+    def _pick(self, logits: F32, proposals: list[Distribution]) -> int:
+        if not self._apart:
+            return self._sampler.pick(logits)
+        proposals.append(self._sampler.distribution(logits))
+        number = uniform(self._sampler.seed, self._sampler.position, Stream.DRAFT)
+        return draw(proposals[-1], number)
+
+
+class MTPDrafter(_Sampled):
+    """The layers behind the model's last, which read the rows that its session's `cache` keeps.
+
+    It draws with the sampler of the answer, as ModelDrafter does.
+    """
+
+    KIND, PRIOR = "own layers", 0.7
+
+    def __init__(
+        self,
+        cache: NextnCache,
+        sampler: Sampler,
+        *,
+        ends: frozenset[int] = frozenset(),
+        least_probability: float = 0.0,
+        apart: bool = False,
+    ) -> None:
+        super().__init__(sampler, ends, least_probability, apart)
+        self._cache = cache
+        self._next: int | None = None
+
+    def restart(self, tokens: Sequence[int]) -> None:
+        """The text is now this; the session reads it."""
+        self._next = None
+
+    def accept(self, token: int) -> None:
+        """The text has grown by one token, which the session reads when the next is fed."""
+        self._next = token
+
+    def offer(self) -> Offer | None:
+        """A draft as long as the context has room, and as there are layers if these are several."""
+        most = self._cache.most
+        if self._next is None or most < 1:
+            return None
+        return Offer(self.KIND, self.PRIOR, most, free=False)
+
+    def propose(self, count: int) -> Draft:
+        """Draw tokens one by one; cache and sampler are left as they were."""
+        if self._next is None:
+            return Draft([], [])
+        with self._cache.ahead() as ahead:
+            return self._drawn(count, ahead.feed(self._next), ahead.feed)
+
+
+class ModelDrafter(_Sampled):
     """A smaller model, which draws with the sampler of the answer itself.
 
     So penalties, grammar and, unless `apart`, the random numbers are those the target will draw
@@ -209,8 +294,8 @@ class ModelDrafter:
         least_probability: float = 0.0,
         apart: bool = False,
     ) -> None:
-        self._session, self._sampler = session, sampler
-        self._ends, self._least, self._apart = ends, least_probability, apart
+        super().__init__(sampler, ends, least_probability, apart)
+        self._session = session
         self._held = list(session.tokens)
         self._text: list[int] = []
         self._agreed = 0
@@ -230,28 +315,7 @@ class ModelDrafter:
 
     def propose(self, count: int) -> Draft:
         """Draw tokens one by one; the sampler is left as it was."""
-        logits = self._catch_up()
-        before = self._sampler.snapshot()
-        ids: list[int] = []
-        proposals: list[Distribution] = []
-        while True:
-            token = self._draw(logits, proposals)
-            if self._least and _probability(logits, token) < self._least:
-                break
-            ids.append(token)
-            if len(ids) == count or token in self._ends:
-                break
-            self._sampler.accept(token)
-            logits = self._feed([token])
-        self._sampler.restore(before)
-        return Draft(ids, proposals)
-
-    def _draw(self, logits: F32, proposals: list[Distribution]) -> int:
-        if not self._apart:
-            return self._sampler.pick(logits)
-        proposals.append(self._sampler.distribution(logits))
-        number = uniform(self._sampler.seed, self._sampler.position, Stream.DRAFT)
-        return draw(proposals[-1], number)
+        return self._drawn(count, self._catch_up(), lambda token: self._feed([token]))
 
     def _catch_up(self) -> F32:
         """Read what is new in the text; the last token is read anew if it has to be."""

@@ -10,9 +10,10 @@ from typing import Any
 
 from ..kernels.kv_pages import Region
 from ..kernels.ops import Ops
-from .arch import Arch, Flow, Placement
+from .arch import Arch, Flow, Nextn, Placement
 from .blocks import flows
-from .blocks.layer import Layer, normed
+from .blocks.layer import TOKEN_ROWS, Layer, normed
+from .blocks.token_rows import token_rows
 from .hparams import HParams
 from .step import Step
 from .weights import Weights
@@ -33,11 +34,7 @@ def forward(
 
     Without `logits` what they would be made from, [rows, embedding] of all rows.
     """
-    x = embed(arch, hparams, weights, step, ops)
-    passed_on: dict[str, Array] = {"embedding": x}
-    parts = zip(hparams.layers, weights.blk, regions, step.states, strict=True)
-    layers = [Layer(arch, hparams, *part, step, ops, passed_on) for part in parts]
-    x = flows.FLOWS[arch.flow](layers, weights.top, x)
+    x = _last_rows(arch, hparams, weights, regions, step, ops)
     if logits and not len(step.outputs):
         return None
     x = ops.take(x, step.outputs) if logits else x
@@ -46,9 +43,37 @@ def forward(
     return head(arch, hparams, weights, x, ops) if logits else x
 
 
+def forward_with_rows(
+    arch: Arch, hparams: HParams, weights: Weights, regions: list[Region], step: Step, ops: Ops
+) -> tuple[Array, Array]:
+    """Logits likewise, None without output rows; and of all rows what layers ahead read."""
+    x = _last_rows(arch, hparams, weights, regions, step, ops)
+    last = flows.output_norm(arch, hparams, weights.top, x, ops)
+    rows = x if arch.nextn is Nextn.BARE else last
+    if not len(step.outputs):
+        return None, rows
+    return head(arch, hparams, weights, ops.take(last, step.outputs), ops), rows
+
+
+def _last_rows(
+    arch: Arch, hparams: HParams, weights: Weights, regions: list[Region], step: Step, ops: Ops
+) -> Array:
+    """What comes out of the last layer, [rows, embedding]."""
+    x = embed(arch, hparams, weights, step, ops)
+    passed_on: dict[str, Array] = {"embedding": x}
+    passed_on[TOKEN_ROWS] = token_rows(hparams, weights.top, x, step, ops)
+    parts = zip(hparams.layers, weights.blk, regions, step.states, strict=True)
+    layers = [Layer(arch, hparams, *part, step, ops, passed_on) for part in parts]
+    if hparams.adapters:
+        hparams.adapters.choose(layers[0])
+    return flows.FLOWS[arch.flow](layers, weights.top, x)
+
+
 def embed(arch: Arch, hparams: HParams, weights: Weights, step: Step, ops: Ops) -> Array:
     """Token embeddings [rows, embedding], scaled, normed and placed as the spec says."""
-    x = ops.embed(weights.token_embd, step.tokens)
+    adapters = hparams.adapters
+    tokens = adapters.embedded(step.tokens, ops) if adapters else step.tokens
+    x = ops.embed(weights.token_embd, tokens)
     scale = hparams.given.get("embedding_scale", 0.0)
     if arch.scaled_embedding:
         scale = hparams.embedding**0.5

@@ -6,6 +6,7 @@ llama.cpp takes for absent keys is the default here.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -19,15 +20,21 @@ from .keys import Keys as Keys
 from .latent_spec import LatentSpec, read_latent
 from .pooling import PoolingSpec, read_pooling
 from .rope_spec import RopeSpec, read_ropes
+from .shared_keys import share_keys
 from .temperature import Temperature, read_temperature
+from .token_row_spec import TokenRowSpec, read_token_rows
 from .windows import read_windows
 
 if TYPE_CHECKING:
+    from .blocks.adapters import Adapters
+    from .blocks.altup import AltUp
     from .blocks.mixer import Mixer
     from .blocks.ngrams import Ngrams
     from .blocks.residuals import Residual
 
 MAX_LAYERS = 2048
+TAILS, TWENTIETH = 10, 1.6448533535003662  # 95 % of a normal lie below so many deviations
+BUCKETS, MOST_BUCKETS = "attention.relative_buckets_count", 255
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,12 @@ class LayerSpec:
     feeds: bool = True
     # The activation's numbers, where it has any: alpha_n, alpha_p, beta, eps.
     xielu: tuple[float, float, float, float] | None = None
+    # Its activation sees what lies so many deviations above the mean; None: all.
+    tail: float | None = None
+    # It attends to the keys and values of the last layer of its window that keeps any.
+    borrows_keys: bool = False
+    # Where its part of each token's rows lies.
+    token_row: TokenRowSpec | None = None
 
 
 @dataclass(frozen=True)
@@ -69,10 +82,15 @@ class HParams:
     # What a block's parts are multiplied with; 0: nothing.
     residual_scale: float = 0.0
     residual: Residual | None = None
+    altup: AltUp | None = None
+    adapters: Adapters | None = None
     temperature: Temperature | None = None
     pooling: PoolingSpec = field(default_factory=PoolingSpec)
     # Kinds of token, of which the first is every token's.
     token_types: int = 0
+    # Of the stack that reads a source, and the token that answers to it begin with.
+    source: HParams | None = None
+    start: int | None = None
 
 
 def read_hparams(metadata: Metadata, arch: Arch, vocabulary: int) -> HParams:
@@ -90,12 +108,16 @@ def read_hparams(metadata: Metadata, arch: Arch, vocabulary: int) -> HParams:
 
 def _read(keys: Keys, arch: Arch, vocabulary: int) -> HParams:
     count = keys.integer("block_count", 1, MAX_LAYERS)
+    if arch.source is not None:
+        count = keys.integer("decoder_block_count", 1, MAX_LAYERS, count)
     # Layers at the end that only draft tokens ahead take no part.
     count -= keys.integer("nextn_predict_layers", 0, max(0, count - 1), 0)
     flow = read_flow(keys, arch, count)
-    layers = _layers(keys, arch, count)
+    layers = share_keys(keys, arch, _layers(keys, arch, count))
     layers = layers * (flow.passes if arch.flow is Flow.LOOPS else 1)
     given = {key: keys.number(key, default) for key, default in arch.reads}
+    if arch.relative_bias:
+        keys.integer(BUCKETS, 4, MOST_BUCKETS, 32)
     return HParams(
         context_length=keys.integer("context_length", 1, 1 << 40),
         embedding=keys.integer("embedding_length", 1, 1 << 20),
@@ -108,10 +130,42 @@ def _read(keys: Keys, arch: Arch, vocabulary: int) -> HParams:
         flow=flow,
         residual_scale=_residual_scale(arch, given, count),
         residual=arch.residual(keys) if arch.residual else None,
+        altup=arch.altup(keys) if arch.altup else None,
+        adapters=arch.adapters(keys, vocabulary) if arch.adapters else None,
         temperature=read_temperature(keys, arch),
         pooling=read_pooling(keys),
         token_types=_token_types(keys.metadata) if arch.token_types else 0,
+        source=_read(keys, arch.source, vocabulary) if arch.source else None,
+        start=_start(keys, vocabulary) if arch.source else None,
     )
+
+
+def _start(keys: Keys, vocabulary: int) -> int | None:
+    """The file's first token of an answer, else what begins a text, else what fills one up."""
+    text = "tokenizer.ggml"
+    places = ((keys.prefix, "decoder_start"), (text, "bos"), (text, "padding"))
+    for prefix, name in places:
+        if f"{prefix}.{name}_token_id" in keys.metadata:
+            here = Keys(keys.metadata, prefix)
+            found = here.integer(f"{name}_token_id", 0, vocabulary - 1)
+            here.check()
+            return found
+    return None
+
+
+def read_nextn(metadata: Metadata, arch: Arch) -> tuple[LayerSpec, ...]:
+    """The layers behind the last, which draft tokens ahead: they attend to all keys they may.
+
+    Raises MetadataError as `read_hparams` does.
+    """
+    keys = Keys(metadata, arch.name)
+    count = keys.integer("block_count", 1, MAX_LAYERS)
+    ahead = keys.integer("nextn_predict_layers", 0, max(0, count - 1), 0)
+    found = _layers(keys, arch, count)[count - ahead :] if ahead else []
+    keys.check()
+    for layer in found:
+        _check_heads(arch, layer)
+    return tuple(replace(layer, indexer=None) for layer in found)
 
 
 def _token_types(metadata: Metadata) -> int:
@@ -132,6 +186,7 @@ def _layers(keys: Keys, arch: Arch, count: int) -> list[LayerSpec]:
     ropes = read_ropes(keys, arch, (dims[0][0], dims[1][0]))
     dense = keys.integer("leading_dense_block_count", 0, count, 0)
     indexers = read_indexers(keys, arch, windows, dense)
+    token_rows = read_token_rows(keys, arch, count)
     layers = []
     for i, window in enumerate(windows):
         local = bool(window)
@@ -146,6 +201,8 @@ def _layers(keys: Keys, arch: Arch, count: int) -> list[LayerSpec]:
                 indexer=indexers[i],
                 experts=read_experts(keys, arch, i, count, layer),
                 xielu=read_xielu(keys, count)[i] if arch.gate is Gate.XIELU else None,
+                tail=read_tails(keys, count)[i] if arch.gate is Gate.GELU_OF_TAIL else None,
+                token_row=token_rows[i],
             )
         )
     return layers
@@ -157,6 +214,19 @@ def read_xielu(keys: Keys, count: int) -> list[tuple[float, float, float, float]
     names = ("alpha_n", "alpha_p", "beta", "eps")
     found = [bare.numbers(name, count, 0.0) for name in names]
     return list(zip(*found, strict=True))
+
+
+def read_tails(keys: Keys, count: int) -> list[float | None]:
+    """How many deviations above the mean each layer's activation begins; minus infinity: it sees
+    all. Without the key the first layers let a twentieth of a normal through.
+    """
+    key = "activation_sparsity_scale"
+    found = [TWENTIETH] * min(TAILS, count) + [-math.inf] * max(0, count - TAILS)
+    if f"{keys.prefix}.{key}" in keys.metadata:
+        found = keys.numbers(key, count, 0.0)
+    if not all(tail < math.inf for tail in found):
+        keys.note(MetadataError(f"{keys.prefix}.{key}", None, str(found[:8]), "numbers"))
+    return [tail if math.isfinite(tail) else None for tail in found]
 
 
 def _head_dims(keys: Keys, heads: int) -> tuple[tuple[int, int], tuple[int, int]]:

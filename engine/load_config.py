@@ -29,6 +29,8 @@ class LoadConfig(msgspec.Struct, frozen=True, kw_only=True):
     llama_k_cache_quantization_type: str | None = None
     llama_v_cache_quantization_type: str | None = None
     use_fp16_for_kv_cache: bool | None = None
+    # Layers that draft tokens ahead: loaded if the file has any, or must be there, or are left out.
+    multi_token_prediction: bool | None = None
 
     def context_for(self, trained: int) -> int:
         """The positions to hold, for a file trained on `trained`: the caller's, or up to 4096."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +22,18 @@ from ..formats.metadata import Metadata
 from .archs import find_arch
 from .cache import PagePool, Sequence, layer_regions
 from .errors import LMStudioValueError, ModelLoadError
-from .hparams import read_hparams
+from .hparams import LayerSpec, read_hparams
 from .load_config import LoadConfig
 from .state import StatePool, States
 
+if TYPE_CHECKING:
+    from .nextn import NextnLayers
+    from .nextn_cache import NextnCache
+
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
-KEEP_TAPES = 24
+KEEP_TAPES = 32
+Wanted = Literal["logits", "rows", "both"]
 
 
 class Model:
@@ -61,6 +67,7 @@ class Model:
         from ..kernels.tape_ops import TapeOps
         from ..kernels.team import default_threads, team
         from ..kernels.twin_ops import TwinOps
+        from .source import source_reader
         from .step import StepMemory
         from .weights import load_weights
 
@@ -68,10 +75,15 @@ class Model:
         threads = self.config.cpu_threads or default_threads()
         self._ops: Any = TwinOps() if compute == "float64" else TapeOps(compute == "int8", threads)
         self.file.check_unchanged()
-        self._weights = load_weights(self.file, self.arch, self.hparams, self._ops)
-        self.notes = self.file.notes + self._weights.notes
-        self._regions = layer_regions(self.hparams, self.config.cache_types(), self.arch.causal)
-        self._pages = PagePool(max(region.end for region in self._regions))
+        ahead, notes = self._layers_ahead()
+        self._weights = load_weights(self.file, self.arch, self.hparams, self._ops, ahead)
+        self.notes = self.file.notes + self._weights.notes + notes
+        types = self.config.cache_types()
+        self._regions = layer_regions(self.hparams, types, self.arch.causal)
+        stack = self.arch, self.hparams, self._weights, self._regions
+        self._reader = source_reader(stack, types, self.context_length, self._ops)
+        regions = self._regions + (self._reader.regions if self._reader else [])
+        self._pages = PagePool(max(region.end for region in regions))
         # What sees all of its sequence is computed in one step.
         whole = 0 if self.arch.causal else self.context_length
         self.max_rows = max(self.config.eval_batch_size, whole)
@@ -85,8 +97,30 @@ class Model:
         )
         states = self._memory.layout.bytes
         self._states = StatePool(states) if states else None
-        self._tapes: OrderedDict[tuple[int, int, bool], tuple[Any, Any]] = OrderedDict()
+        self._tapes: OrderedDict[tuple[object, ...], tuple[Any, Any]] = OrderedDict()
         self._team = team
+        self.nextn = self._load_ahead(ahead) if ahead else None
+
+    def _layers_ahead(self) -> tuple[tuple[LayerSpec, ...], list[str]]:
+        from .nextn import find_nextn
+
+        wanted = self.config.multi_token_prediction
+        return find_nextn(self.file, self.metadata, self.arch, self.hparams, wanted)
+
+    def _load_ahead(self, ahead: tuple[LayerSpec, ...]) -> NextnLayers:
+        from .nextn import NextnLayers, load_alone
+        from .step import StepMemory
+
+        alone = load_alone(self.file, self.arch, self.hparams, ahead, self._weights, self._ops)
+        memory = StepMemory(
+            *alone[:2],
+            self.max_rows,
+            self.context_length,
+            self._ops.number,
+            self._weights.rope_factors(),
+        )
+        types = self.config.cache_types()
+        return NextnLayers(alone, types, memory, self._ops, self._run, lambda: self._team().lock)
 
     @property
     def closing(self) -> Any:
@@ -142,6 +176,33 @@ class Model:
         """An empty cache for up to `capacity` positions."""
         return Sequence(self._pages, capacity, States(self._states) if self._states else None)
 
+    def nextn_cache(self, capacity: int) -> NextnCache | None:
+        """What a session keeps for the layers ahead; None if the model has none."""
+        from .nextn_cache import NextnCache
+
+        layers = self.nextn
+        return None if layers is None else NextnCache(layers, layers.sequence(capacity))
+
+    def read_source(self, ids: list[int]) -> Sequence:
+        """What an answer attends to, as a sequence; set it as `source` of the answer's.
+
+        Raises LMStudioValueError for a model that reads none.
+        """
+        reader = self._reader
+        if reader is None:
+            raise LMStudioValueError(f"{self.file.path.name} has no encoder: feed it all tokens")
+        sequence = Sequence(self._pages, len(ids))
+        try:
+            with self._team().lock:
+                sequence.append(len(ids))
+                step = reader.fill(sequence, ids)
+                self._run(("source", len(ids)), lambda: reader.read(step))
+                sequence.commit(len(ids))
+        except BaseException:
+            sequence.release()
+            raise
+        return sequence
+
     def step(self, pieces: list[tuple[Sequence, list[int]]], outputs: I64) -> F32 | None:
         """Run rows of any sequences (at most `max_rows`); logits of rows `outputs`, [n,
         vocabulary].
@@ -149,53 +210,63 @@ class Model:
         Each sequence must be named once; its tokens follow what it holds. On an error nothing
         counts.
         """
-        logits: F32 | None = self._step(pieces, outputs, True)
+        logits: F32 | None = self._step(pieces, outputs, "logits")
         return None if logits is None else logits.astype(np.float32, copy=False)
+
+    def step_with_rows(
+        self, pieces: list[tuple[Sequence, list[int]]], outputs: I64
+    ) -> tuple[F32 | None, NDArray[Any]]:
+        """The same, and of all rows what the layers ahead read, [rows, embedding]."""
+        logits, rows = self._step(pieces, outputs, "both")
+        return None if logits is None else logits.astype(np.float32, copy=False), rows
 
     def hidden(self, pieces: list[tuple[Sequence, list[int]]]) -> NDArray[Any]:
         """Run rows likewise; all of them as they are before the logits, [rows, embedding]."""
-        return np.asarray(self._step(pieces, np.empty(0, np.int64), False))
+        return np.asarray(self._step(pieces, np.empty(0, np.int64), "rows"))
 
-    def _step(
-        self, pieces: list[tuple[Sequence, list[int]]], outputs: I64, logits: bool
-    ) -> NDArray[Any] | None:
+    def _step(self, pieces: list[tuple[Sequence, list[int]]], outputs: I64, wanted: Wanted) -> Any:
         with self._team().lock:
             for sequence, ids in pieces:
                 sequence.append(len(ids))
             step = self._memory.fill(pieces, outputs)
-            found = self._run(step, logits)
+            key = len(step.tokens), len(step.outputs), wanted
+            found = self._run(key, lambda: self._forward(step, wanted))
             for sequence, ids in pieces:
                 sequence.commit(len(ids))
             return found
 
-    def _run(self, step: Any, logits: bool) -> NDArray[Any] | None:
+    def _run(self, key: tuple[object, ...], forward: Callable[[], Any]) -> Any:
+        """What a pass computes; its operations are recorded once per key."""
         if self.config.compute == "float64":
-            rows: NDArray[Any] | None = self._forward(step, logits)
-            return rows
-        key = (len(step.tokens), len(step.outputs), logits)
+            return forward()
         if key not in self._tapes:
             tape = self._ops.record()
-            self._tapes[key] = tape, self._forward(step, logits)
+            self._tapes[key] = tape, forward()
             if len(self._tapes) > KEEP_TAPES:
                 self._tapes.popitem(last=False)
         self._tapes.move_to_end(key)
         tape, found = self._tapes[key]
         self._ops.run(tape)
-        return None if found is None else np.array(found)
+        return tuple(map(_copied, found)) if isinstance(found, tuple) else _copied(found)
 
-    def _forward(self, step: Any, logits: bool) -> Any:
-        from .forward import forward
+    def _forward(self, step: Any, wanted: Wanted) -> Any:
+        from .forward import forward, forward_with_rows
 
-        return forward(
-            self.arch, self.hparams, self._weights, self._regions, step, self._ops, logits
-        )
+        given = self.arch, self.hparams, self._weights, self._regions, step, self._ops
+        if wanted == "both":
+            return forward_with_rows(*given)
+        return forward(*given, wanted == "logits")
 
     def close(self) -> None:
         """Let go of weights and file, once no step is running."""
         with self._team().lock:
             self._tapes.clear()
-            self._weights = None  # type: ignore[assignment]
+            self._weights = self._reader = self.nextn = None  # type: ignore[assignment]
             self.file.close()
+
+
+def _copied(found: NDArray[Any] | None) -> NDArray[Any] | None:
+    return None if found is None else np.array(found)
 
 
 def overridden(metadata: Metadata, config: LoadConfig) -> Metadata:

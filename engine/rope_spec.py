@@ -65,8 +65,9 @@ def read_ropes(keys: Keys, arch: Arch, dims: tuple[int, int]) -> tuple[RopeSpec,
     local = replace(everywhere, dim=dim, base=keys.number("rope.freq_base_swa", own, positive=True))
     if arch.local_rope is not LocalRope.SCALED:
         local = replace(local, divide=1.0, magnitude=1.0, yarn=None)
-    if arch.local_rope is LocalRope.TWICE:
+    if arch.local_rope in (LocalRope.OWN, LocalRope.TWICE):
         local = replace(local, factors=False)
+    if arch.local_rope is LocalRope.TWICE:
         everywhere = replace(everywhere, dim=everywhere.dim // 4 * 2)
     return everywhere, local
 

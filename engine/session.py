@@ -6,6 +6,8 @@
         s.rewind(10)
         twin = s.fork()
 
+A model with an encoder answers to a source, which it takes in first: `s.encode(ids)`, then `feed`.
+
 The logits of a token depend on the tokens before it alone, not on how they were fed.
 """
 
@@ -43,6 +45,7 @@ class Session:
         self.context_length = context_length or longest
         self._model = model
         self._sequence = model.sequence(self.context_length)
+        self.nextn = model.nextn_cache(self.context_length)
         self._tokens: list[int] = []
         self._open = True
 
@@ -56,12 +59,32 @@ class Session:
         """The tokens held, as a new list."""
         return list(self._tokens)
 
+    @property
+    def needs_source(self) -> bool:
+        """Whether a source must be taken in before tokens can be fed."""
+        return self._model.arch.source is not None and self._sequence.source is None
+
+    def encode(self, ids: Iterable[int]) -> None:
+        """Take in the source that the tokens fed later answer to: once, and before them.
+
+        Its keys and values are computed here, and kept until the session and its forks are closed.
+        Raises LMStudioValueError for a second source, no ids, ids outside the vocabulary or more
+        than the context holds, and for a model without an encoder.
+        """
+        self._check_open()
+        if self._sequence.source is not None:
+            raise LMStudioValueError("encode: found a source already, expected one per session")
+        tokens = self._checked(ids)
+        if not tokens:
+            raise LMStudioValueError("encode: found no ids, expected at least one")
+        self._sequence.source = self._model.read_source(tokens)
+
     def feed(self, ids: Iterable[int], logits: Logits = "last") -> F32 | None:
         """Take in tokens; return the last one's logits, all of them, or None.
 
         Raises LMStudioValueError for ids outside the vocabulary, past the context, or no ids at all
-        where logits are asked of the last one. An interrupted call leaves whole pieces of
-        eval_batch_size.
+        where logits are asked of the last one; and where a source is missing. An interrupted call
+        leaves whole pieces of eval_batch_size.
         """
         self._check_open()
         if logits not in ("last", "all", "none"):
@@ -75,15 +98,23 @@ class Session:
         size = self._piece_size(logits)
         for start in range(0, len(tokens), size):
             piece = tokens[start : start + size]
-            got = self._model.step(
-                [(self._sequence, piece)], self._outputs(logits, piece, tokens, start)
-            )
-            self._tokens += piece
+            got = self._step(piece, self._outputs(logits, piece, tokens, start))
             if got is not None:
                 rows.append(got)
         if logits == "none":
             return None
         return rows[-1][0] if logits == "last" else np.concatenate(rows)
+
+    def _step(self, piece: list[int], outputs: NDArray[np.int64]) -> F32 | None:
+        pieces = [(self._sequence, piece)]
+        if self.nextn is None:
+            logits = self._model.step(pieces, outputs)
+        else:
+            self.nextn.make_room(len(piece))
+            logits, rows = self._model.step_with_rows(pieces, outputs)
+            self.nextn.add(self.position, piece, rows)
+        self._tokens += piece
+        return logits
 
     def _feed_whole(self, tokens: list[int], logits: Logits) -> F32 | None:
         """What is not causal is computed anew from the first token on."""
@@ -100,15 +131,21 @@ class Session:
     def rewind(self, position: int) -> None:
         """Forget all tokens from `position` on.
 
-        A recurrent model goes back to the nearest state it kept and feeds what comes after again.
+        A recurrent model goes back to the nearest state it kept and feeds what comes after again; a
+        model that drafts by itself may feed the last token that stays again.
         """
         self._check_open()
         if not 0 <= _whole("position", position) <= self.position:
             raise LMStudioValueError(f"position: found {position}, expected 0 to {self.position}")
-        start = self._sequence.truncate(position)
+        start = position if self.nextn is None else self.nextn.truncate(position)
+        start = self._sequence.truncate(start)
         again = self._tokens[start:position]
         del self._tokens[start:]
-        self.feed(again, logits="none")
+        try:
+            self.feed(again, logits="none")
+        finally:
+            if self.nextn is not None:
+                self.nextn.truncate(self.position)
 
     def fork(self) -> Session:
         """A session that holds the same tokens; pages are shared until one of the two writes."""
@@ -117,6 +154,7 @@ class Session:
         twin.context_length, twin._model, twin._open = self.context_length, self._model, True
         twin._tokens = list(self._tokens)
         twin._sequence = self._sequence.fork()
+        twin.nextn = self.nextn and self.nextn.fork()
         return twin
 
     def close(self) -> None:
@@ -124,6 +162,8 @@ class Session:
         if self._open:
             self._open = False
             self._sequence.release()
+            if self.nextn is not None:
+                self.nextn.release()
 
     def __enter__(self) -> Self:
         return self

@@ -13,6 +13,7 @@ from ..kernels.ops import Angles
 from ..kernels.spans import Spans
 from .arch import Arch, Rope, Window
 from .cache import Sequence
+from .errors import LMStudioValueError
 from .hparams import HParams
 from .rope_spec import rope_table
 from .state import StateLayout
@@ -31,6 +32,9 @@ class Step:
         self.state_rows = memory.state_rows[:rows]
         self.states = memory.layout.over(self.state_rows)
         self.tables: list[I64] = []
+        self.source_tables: list[I64] = []
+        # All keys of what each row's sequence answers to.
+        self.source = Spans(memory.source[:rows], self.source_tables, memory.longest)
         self.spans = {
             window: Spans(spans[:rows], self.tables, memory.longest)
             for window, spans in memory.spans.items()
@@ -60,6 +64,7 @@ class StepMemory:
         self.positions = np.zeros(max_rows, np.int64)
         self.outputs = np.zeros(max_rows, np.int64)
         self.state_rows = np.zeros((max_rows, 2), np.int64)
+        self.source = np.zeros((max_rows, 3), np.int64)
         self.layout = StateLayout(hparams, number)
         windows = {layer.window for layer in hparams.layers}
         self.spans = {window: np.zeros((max_rows, 3), np.int64) for window in windows}
@@ -107,8 +112,18 @@ class StepMemory:
                 source, target = sequence.states.begin()
                 self.state_rows[part] = target
                 self.state_rows[start, 0] = source
+            if self.arch.source is not None:
+                read = _source(sequence)
+                self.source[part] = read.table.ctypes.data, 0, read.length - 1
+                step.source_tables += [read.table] * len(ids)
             step.tables += [sequence.table] * len(ids)
             start += len(ids)
         for spec, (cos, sin) in self.angles.items():
             self._tables[spec].look_up(self.positions[:rows], cos[:rows], sin[:rows])
         return step
+
+
+def _source(sequence: Sequence) -> Sequence:
+    if sequence.source is None:
+        raise LMStudioValueError("this model answers to a source: found none, encode one first")
+    return sequence.source

@@ -64,6 +64,11 @@ def _linear(name: str, rows: str, columns: str) -> tuple[Row, ...]:
     return weight, (f"{name}.scale?", "1"), (f"{name}.bias?", rows)
 
 
+def _adapted(name: str, rows: str, columns: str) -> tuple[Row, Row]:
+    down, up = f"slots, lora, {columns}", f"slots, {rows}, lora"
+    return (f"{name}.lora_a=", down), (f"{name}.lora_b=", up)
+
+
 QKV = (("attn_qkv.weight", "qkv, dim"), ("attn_qkv.bias?", "qkv"))
 BIASES = (("attn_q.bias?", "q"), ("attn_k.bias?", "k"), ("attn_v.bias?", "v"))
 QKV_APART = (
@@ -71,7 +76,16 @@ QKV_APART = (
     *_linear("attn_k", "k", "dim"),
     *_linear("attn_v", "v", "dim"),
 )
+# What a layer has no use for that attends to another's keys.
+BORROWED: tuple[str, ...] = ("attn_k", "attn_v", "attn_sinks")
 HEADS_OUT = (*_linear("attn_output", "dim", "out"), ("attn_sinks.weight?", "heads"))
+ACROSS = (
+    ("cross_attn_norm.weight", "dim"),
+    *_linear("cross_attn_q", "q", "dim"),
+    *_linear("cross_attn_k", "k", "dim"),
+    *_linear("cross_attn_v", "v", "dim"),
+    *_linear("cross_attn_output", "dim", "out"),
+)
 QK_NORMS = {
     QKNorm.NONE: (),
     QKNorm.PER_HEAD: (("attn_q_norm.weight", "key"), ("attn_k_norm.weight", "key")),
@@ -121,6 +135,18 @@ BLOCK_INDEXER = (
     ("indexer.k_norm.weight", "index"),
 )
 
+ADAPTED_ATTENTION = (
+    *_adapted("attn_q", "q", "dim"),
+    *_adapted("attn_k", "k", "dim"),
+    *_adapted("attn_v", "v", "dim"),
+    *_adapted("attn_output", "dim", "out"),
+)
+ADAPTED_DENSE = (
+    *_adapted("ffn_gate", "ff", "dim"),
+    *_adapted("ffn_up", "ff", "dim"),
+    *_adapted("ffn_down", "dim", "ff"),
+)
+
 DENSE = {
     FeedForward.GATED: (
         *_linear("ffn_gate", "ff", "dim"),
@@ -135,6 +161,11 @@ DENSE = {
     ),
     FeedForward.BARE: (),
 }
+TOKEN_ROW = (
+    *_linear("inp_gate", "token_row", "dim"),
+    *_linear("proj", "dim", "token_row"),
+    ("post_norm.weight", "dim"),
+)
 ROUTED = (
     ("ffn_gate_inp.weight", "experts, dim"),
     ("ffn_gate_inp.bias?", "experts"),
@@ -143,6 +174,12 @@ ROUTED = (
     ("ffn_gate_tid2eid.weight?#", "vocabulary, used"),
     ("ffn_down_exps.weight=", "experts, narrow, expert"),
     ("ffn_down_exps.bias?#", "experts, narrow"),
+)
+APART = (
+    ("ffn_gate_inp.scale", "dim"),
+    ("post_ffw_norm_1.weight", "dim"),
+    ("pre_ffw_norm_2.weight", "dim"),
+    ("post_ffw_norm_2.weight", "dim"),
 )
 EXPERTS_FUSED = (
     ("ffn_gate_up_exps.weight=", "experts, 2*expert, narrow"),
@@ -169,6 +206,16 @@ CHUNKS = (
     ("ffn_down_chexps.weight=", "chunks, dim, chunk"),
 )
 
+# What joins a token's embedding with the row before it, and a head where it is not the model's.
+NEXTN = (
+    *_linear("nextn.eh_proj", "dim", "2*dim"),
+    ("nextn.enorm.weight", "dim"),
+    ("nextn.hnorm.weight", "dim"),
+    ("nextn.shared_head_norm.weight?", "dim"),
+    ("layer_output_norm.weight?", "dim"),
+    ("nextn.shared_head_head.weight?", "vocabulary, dim"),
+)
+
 RANK = (
     ("cls.weight?#", "dim, dim"),
     ("cls.bias?", "dim"),
@@ -185,14 +232,26 @@ def layer_table(arch: Arch, hparams: HParams, layer: LayerSpec, shape_of: ShapeO
     own = layer.mixer is not None and layer.mixer.own_feed_forward
     rows += [*_feed_forward(arch, layer, shape_of)] if layer.feeds and not own else []
     rows += [*_norms(arch, layer)]
+    rows += ACROSS if arch.source else ()
+    rows += [*ADAPTED_ATTENTION, *ADAPTED_DENSE] if hparams.adapters else []
+    rows += TOKEN_ROW if layer.token_row else ()
     names = {ours: theirs for ours, theirs in arch.names if _has(shape_of, theirs, ours)}
     table = [_wanted(row, sizes, names) for row in rows]
     table = [want for want in table if want.name not in arch.unread]
     if arch.output_gate is OutputGate.WITH_QUERY:
         table = [part for want in table for part in _with_gate(want, layer)]
-    for part in (layer.mixer, layer.inlet, hparams.residual):
+    for part in (layer.mixer, layer.inlet, hparams.residual, hparams.altup):
         table += part.tensors(hparams.embedding) if part else []
     return table
+
+
+def nextn_table(arch: Arch, hparams: HParams, layer: LayerSpec, shape_of: ShapeOf) -> list[Wanted]:
+    """The tensors of a layer that drafts tokens ahead, without `blk.N.`."""
+    sizes = {"dim": hparams.embedding, "vocabulary": hparams.vocabulary}
+    rows = (hparams.vocabulary, hparams.embedding)
+    own = Wanted("nextn.embed_tokens.weight", rows, optional=True, raw=True)
+    joining = [_wanted(row, sizes, {}) for row in NEXTN]
+    return [*layer_table(arch, hparams, layer, shape_of), *joining, own]
 
 
 def _has(shape_of: ShapeOf, theirs: str, ours: str) -> bool:
@@ -230,10 +289,26 @@ def top_table(arch: Arch, hparams: HParams) -> list[Wanted]:
         names = ("rope_freqs", "rope_factors_long", "rope_factors_short")
         rows += [(f"{name}.weight?", "turns") for name in names]
     table = [_wanted(row, sizes, dict(arch.names)) for row in rows]
-    over = hparams.residual.model_tensors(hparams.embedding) if hparams.residual else []
+    over: list[Wanted] = []
+    for part in (hparams.residual, hparams.altup):
+        over += part.model_tensors(hparams.embedding) if part else []
+    over += _token_rows(hparams)
     for inlet in (layer.inlet for layer in hparams.layers if layer.inlet):
         over.append(Wanted("per_layer_token_embd.weight", (inlet.table_rows, inlet.dim), raw=True))
     return [want for want in table if want.name not in arch.unread] + over
+
+
+def _token_rows(hparams: HParams) -> list[Wanted]:
+    """What tokens' rows for each layer are made from."""
+    spec = hparams.layers[0].token_row
+    if spec is None:
+        return []
+    wide = spec.layers * spec.dim
+    return [
+        Wanted("per_layer_token_embd.weight", (hparams.vocabulary, wide), raw=True),
+        Wanted("per_layer_model_proj.weight", (wide, hparams.embedding)),
+        Wanted("per_layer_proj_norm.weight", (spec.dim,)),
+    ]
 
 
 def _attention(
@@ -250,14 +325,22 @@ def _attention(
         yield from LATENT
         yield from ABSORBED if layer.latent.absorbed else EXPANDED
     else:
-        yield from (*QKV, *BIASES) if shape_of("attn_qkv.weight") else QKV_APART
-        yield from HEADS_OUT
+        rows = (*QKV, *BIASES) if shape_of("attn_qkv.weight") else QKV_APART
+        rows = (*rows, *HEADS_OUT, *QK_NORMS[arch.qk_norm])
+        unkept = BORROWED if layer.borrows_keys else ()
+        unkept += ("attn_v",) if _keys_as_values(arch, layer, shape_of) else ()
+        yield from (row for row in rows if not row[0].startswith(unkept))
         yield from (("attn_sub_norm.weight", "out"),) if arch.inner_norms else ()
         yield from (("attn_rel_b.weight?#", "buckets, heads"),) if arch.relative_bias else ()
-        yield from QK_NORMS[arch.qk_norm]
     if layer.indexer is not None and layer.indexer.owner:
         yield from INDEXER if layer.latent else BLOCK_INDEXER
         yield from POOL_GATES if arch.indexer is Indexer.GATED_POOLS else ()
+
+
+def _keys_as_values(arch: Arch, layer: LayerSpec, shape_of: ShapeOf) -> bool:
+    """Whether the file leaves values out; not if they cannot be the keys."""
+    made = shape_of("attn_v.weight") or shape_of("attn_qkv.weight")
+    return arch.keys_as_values and made is None and layer.key_dim == layer.value_dim
 
 
 def _feed_forward(arch: Arch, layer: LayerSpec, shape_of: ShapeOf) -> Iterator[Row]:
@@ -271,6 +354,8 @@ def _feed_forward(arch: Arch, layer: LayerSpec, shape_of: ShapeOf) -> Iterator[R
         return
     if arch.dense is Dense.BEFORE:
         yield "ffn_norm_exps.weight", "dim"
+    yield from APART if arch.dense is Dense.APART else ()
+    yield from () if arch.weights_first else (("ffn_down_exps.scale?#", "experts"),)
     yield from ROUTED
     yield from EXPERTS_FUSED if shape_of("ffn_gate_up_exps.weight") else EXPERTS_APART
     if shape_of("ffn_up_shexp.weight") or (layer.experts and layer.experts.shares):
@@ -294,8 +379,8 @@ def _with_gate(want: Wanted, layer: LayerSpec) -> tuple[Wanted, ...]:
 
 
 def _norms(arch: Arch, layer: LayerSpec) -> Iterator[Row]:
-    if arch.skip_embedding:
-        yield "layer_output_scale.weight", "1"
+    if arch.skip_embedding or arch.scaled_layers:
+        yield f"layer_output_scale.weight{'?' * arch.scaled_layers}", "1"
     if not arch.norm_weights or arch.placement is Placement.BARE:
         return
     parallel = arch.placement is Placement.PARALLEL
@@ -358,6 +443,10 @@ def _sizes(arch: Arch, hparams: HParams, layer: LayerSpec) -> dict[str, int]:
         sizes |= {"experts": e.count, "expert": e.feed_forward, "shared": e.shared}
         sizes["narrow"] = e.narrow or hparams.embedding
         sizes |= {"chunk": e.chunk, "chunks": e.count // e.per_chunk}
+    if hparams.adapters:
+        sizes |= {"slots": hparams.adapters.slots, "lora": hparams.adapters.rank}
+    if layer.token_row:
+        sizes["token_row"] = layer.token_row.dim
     if layer.latent:
         m = layer.latent
         sizes |= {"query_rank": m.query_rank, "rank": m.rank, "rope": m.rope_dim}

@@ -17,9 +17,10 @@ from ..formats.gguf import GGUFFile, TensorInfo
 from ..kernels.ops import Ops
 from .arch import Arch
 from .hparams import HParams, LayerSpec
-from .tables import Shape, ShapeOf, Turns, Wanted, layer_table, top_table
+from .tables import Shape, ShapeOf, Turns, Wanted, layer_table, nextn_table, top_table
 
 __all__ = ["Wanted", "Weights", "load_weights", "model_table"]
+Layers = tuple[LayerSpec, ...]
 
 
 @dataclass
@@ -33,6 +34,8 @@ class Weights:
     top: SimpleNamespace
     blk: list[SimpleNamespace]
     notes: list[str] = field(default_factory=list)
+    # Of the stack that reads a source.
+    source: Weights | None = None
 
     def rope_factors(self) -> dict[str, Any]:
         """The file's tables of rotary factors, by name. Raises GGUFError if one has a zero."""
@@ -51,6 +54,8 @@ def model_table(file: GGUFFile, arch: Arch, hparams: HParams) -> list[Wanted]:
     for i, layer in _blocks(hparams).items():
         here = layer_table(arch, hparams, layer, _shapes(file, f"{arch.blocks}.{i}"))
         table += [replace(w, name=f"{arch.blocks}.{i}.{w.name}") for w in here]
+    if arch.source and hparams.source:
+        table += model_table(file, arch.source, hparams.source)
     return table
 
 
@@ -85,9 +90,15 @@ def check_tensors(file: GGUFFile, table: list[Wanted]) -> list[str]:
     )
 
 
-def load_weights(file: GGUFFile, arch: Arch, hparams: HParams, ops: Ops) -> Weights:
-    """Check all tensors, then load them in the form `ops` computes with."""
-    notes = check_tensors(file, model_table(file, arch, hparams))
+def load_weights(
+    file: GGUFFile, arch: Arch, hparams: HParams, ops: Ops, ahead: Layers = ()
+) -> Weights:
+    """Check all tensors, then load them in the form `ops` computes with.
+
+    Those of the layers `ahead` are checked too; `load_nextn` loads them.
+    """
+    table = model_table(file, arch, hparams) + nextn_tensors(file, arch, hparams, ahead)
+    notes = check_tensors(file, table)
     embedding = file.tensors["token_embd.weight"]
     loaded = {}
     for i, layer in _blocks(hparams).items():
@@ -98,7 +109,43 @@ def load_weights(file: GGUFFile, arch: Arch, hparams: HParams, ops: Ops) -> Weig
     top = _namespace(file, "", wanted, ops)
     if not arch.embeds and top.output is None:
         top.output = ops.matrix(embedding)
-    return Weights(embedding, top, blk, notes)
+    weights = Weights(embedding, top, blk, notes)
+    if arch.source and hparams.source:
+        weights.source = load_weights(file, arch.source, hparams.source, ops)
+    return weights
+
+
+def nextn_tensors(file: GGUFFile, arch: Arch, hparams: HParams, ahead: Layers) -> list[Wanted]:
+    """The tensors of the layers `ahead`, behind those of `hparams`, in the file's full names."""
+    tables = _nextn_tables(file, arch, hparams, ahead)
+    return [replace(w, name=front + w.name) for front, table in tables.items() for w in table]
+
+
+def load_nextn(
+    file: GGUFFile, arch: Arch, hparams: HParams, ahead: Layers, weights: Weights, ops: Ops
+) -> list[Weights]:
+    """The layers `ahead`, each as a model of one layer: what it has not is that of `weights`."""
+    loaded = []
+    for front, table in _nextn_tables(file, arch, hparams, ahead).items():
+        layer = _namespace(file, front, table, ops)
+        norm = layer.nextn_shared_head_norm
+        norm = layer.layer_output_norm if norm is None else norm
+        own = {"output_norm": norm, "output": layer.nextn_shared_head_head}
+        given = {name: tensor for name, tensor in own.items() if tensor is not None}
+        top = SimpleNamespace(**{**vars(weights.top), **given})
+        loaded.append(Weights(layer.nextn_embed_tokens or weights.token_embd, top, [layer]))
+    return loaded
+
+
+def _nextn_tables(
+    file: GGUFFile, arch: Arch, hparams: HParams, ahead: Layers
+) -> dict[str, list[Wanted]]:
+    """The tables by what stands before their names."""
+    fronts = [f"{arch.blocks}.{len(hparams.layers) + i}" for i in range(len(ahead))]
+    return {
+        f"{front}.": nextn_table(arch, hparams, layer, _shapes(file, front))
+        for front, layer in zip(fronts, ahead, strict=True)
+    }
 
 
 def _namespace(file: GGUFFile, prefix: str, table: list[Wanted], ops: Ops) -> SimpleNamespace:

@@ -100,6 +100,12 @@ class Ops(Protocol):
         A head's sink joins its softmax; its slope times the distance is added to scores.
         """
 
+    def store(self, key: Array, value: Array, positions: I64, spans: Spans, region: Region) -> None:
+        """Store this step's keys and values [rows, kv heads, dim], for `look` or a twin."""
+
+    def look(self, q: Array, spans: Spans, region: Region, shape: Shape) -> Array:
+        """Attend with q [rows, heads, key dim] to what is stored: [rows, heads * value dim]."""
+
     def choose(self, indexer: Indexer, positions: I64, spans: Spans, region: Region) -> Choice:
         """Store this step's index keys and choose each row's keys by them."""
 

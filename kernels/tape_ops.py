@@ -162,6 +162,16 @@ class TapeOps:
             self.tape, self.pool, qkv, positions, spans, region, shape, self.threads, *given
         )
 
+    def store(self, key: F32, value: F32, positions: I64, spans: Spans, region: Region) -> None:
+        emit_store(self.tape, key, value, positions, spans.rows, region)
+
+    def look(self, q: F32, spans: Spans, region: Region, shape: Shape) -> F32:
+        nothing = np.empty((0, region.kv_heads, region.key_dim), np.float32)
+        qkv, positions = (q, nothing, nothing), np.empty(0, np.int64)
+        return emit_attention(
+            self.tape, self.pool, qkv, positions, spans, region, shape, self.threads
+        )
+
     def choose(self, indexer: Indexer, positions: I64, spans: Spans, region: Region) -> Choice:
         choice, index = Choice(), index_region(region)
         self.tape.host(lambda: choose(indexer, positions, spans, index, choice))

@@ -81,6 +81,13 @@ class TwinOps:
         out = attention_ref(q, spans.tables, spans.rows[:, 1:], region, shape, sinks, slopes)
         return out.reshape(len(q), -1)
 
+    def store(self, key: F64, value: F64, positions: I64, spans: Spans, region: Region) -> None:
+        store_kv_ref(key, value, spans.tables, positions, region)
+
+    def look(self, q: F64, spans: Spans, region: Region, shape: Shape) -> F64:
+        out = attention_ref(q, spans.tables, spans.rows[:, 1:], region, shape)
+        return out.reshape(len(q), -1)
+
     def choose(self, indexer: Indexer, positions: I64, spans: Spans, region: Region) -> Choice:
         choice = Choice()
         choose(indexer, positions, spans, index_region(region), choice)

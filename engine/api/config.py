@@ -61,6 +61,7 @@ class LlmPredictionConfig(Struct):
     speculative_decoding_min_draft_length_to_consider: int | None = None
     speculative_decoding_min_continue_drafting_probability: float | None = None
     prompt_lookup: bool | dict[str, Any] | None = None
+    multi_token_prediction: bool | None = None
     speculative_acceptance: str | None = None
     cpu_threads: int | None = None
     prompt_template: dict[str, Any] | None = None
@@ -87,6 +88,7 @@ class LlmLoadModelConfig(Struct):
     llama_k_cache_quantization_type: str | bool | None = None
     llama_v_cache_quantization_type: str | bool | None = None
     use_fp16_for_kv_cache: bool | None = None
+    multi_token_prediction: bool | None = None
     gpu: Any = None
     gpu_offload: Any = None
     gpu_strict_vram_cap: Any = None

@@ -188,6 +188,7 @@ PREDICTION_KEYS: tuple[Key, ...] = (
             also=lambda value: isinstance(value, bool),
         ),
     ),
+    Key("multiTokenPrediction", *_bool()),
     Key("speculativeAcceptance", *_one_of("match", "rejection")),
     Key("cpuThreads", *_COUNT),
     Key(
@@ -254,5 +255,6 @@ LOAD_KEYS: tuple[Key, ...] = (
     Key("llamaKCacheQuantizationType", *_CACHE_TYPE),
     Key("llamaVCacheQuantizationType", *_CACHE_TYPE),
     Key("useFp16ForKVCache", *_bool()),
+    Key("multiTokenPrediction", *_bool()),
     *(Key(name, *_anything()) for name in WITHOUT_MEANING),
 )

@@ -2,22 +2,26 @@
 
 `draftModel` is loaded for the caller if it is not loaded yet, and must have the target's tokens.
 `speculativeDecodingNumDraftTokensExact` and `...MinDraftLengthToConsider` hold for every drafter,
-`...MinContinueDraftingProbability` for the draft model: a lookup has no probabilities.
+`...MinContinueDraftingProbability` for what a model draws: a lookup has no probabilities.
+A file's own layers for more tokens than one draft if they are loaded, unless the config says no.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...sampling.sampler import Sampler
-from ..drafters import Drafter, ForcedTokens, ModelDrafter, PromptLookup
+from ..drafters import Drafter, ForcedTokens, ModelDrafter, MTPDrafter, PromptLookup
 from ..errors import LMStudioValueError
 from ..speculative import DraftCounts, Rules, Speculation
 from .config import LlmLoadModelConfig, LlmPredictionConfig
 from .instance import Instance
 from .registry import REGISTRY
+
+if TYPE_CHECKING:
+    from ..session import Session
 
 
 class Drafting:
@@ -29,12 +33,14 @@ class Drafting:
         self._counts: DraftCounts | None = None
         key = config.draft_model
         self._draft = None if key is None else _draft_instance(key, target)
+        if config.multi_token_prediction and target.model.nextn is None:
+            raise LMStudioValueError(_without_layers(target.identifier))
 
     @contextmanager
     def running(
-        self, sampler: Sampler, ids: Sequence[int], mask: Any = None
+        self, session: Session, sampler: Sampler, ids: Sequence[int], mask: Any = None
     ) -> Iterator[Speculation]:
-        """The speculation of an answer to `ids` that `sampler` draws, under a grammar's mask."""
+        """The speculation of an answer to `ids` in a session; `sampler` draws it, under a mask."""
         model = self._target.model
         with ExitStack() as stack:
             drafters: list[Drafter] = []
@@ -43,6 +49,8 @@ class Drafting:
             if self._draft is not None:
                 stack.enter_context(self._draft.in_use())
                 drafters.append(self._model_drafter(stack, self._draft, sampler, ids))
+            if session.nextn is not None and self._config.multi_token_prediction is not False:
+                drafters.append(MTPDrafter(session.nextn, sampler, **self._drawing()))
             # What is not causal has no rows that stay right when tokens follow.
             if self._config.prompt_lookup is not False and model.arch.causal:
                 drafters.append(PromptLookup(**_lookup_sizes(self._config.prompt_lookup)))
@@ -71,14 +79,23 @@ class Drafting:
     def _model_drafter(
         self, stack: ExitStack, draft: Instance, sampler: Sampler, ids: Sequence[int]
     ) -> ModelDrafter:
-        return ModelDrafter(
-            stack.enter_context(draft.session_for(ids)),
-            sampler,
-            ends=self._target.model.tokenizer.eog,
-            least_probability=self._config.speculative_decoding_min_continue_drafting_probability
-            or 0.0,
-            apart=self._rules.rejection,
-        )
+        return ModelDrafter(stack.enter_context(draft.session_for(ids)), sampler, **self._drawing())
+
+    def _drawing(self) -> dict[str, Any]:
+        """How drafts are drawn."""
+        least = self._config.speculative_decoding_min_continue_drafting_probability
+        return {
+            "ends": self._target.model.tokenizer.eog,
+            "least_probability": least or 0.0,
+            "apart": self._rules.rejection,
+        }
+
+
+def _without_layers(identifier: str) -> str:
+    return (
+        f"prediction config: multiTokenPrediction is true, but {identifier!r} has no layers for "
+        "it: its file has none that are known, or it was loaded with multiTokenPrediction false"
+    )
 
 
 def _rules(config: LlmPredictionConfig) -> Rules:
@@ -104,7 +121,9 @@ def _lookup_sizes(setting: bool | dict[str, Any] | None) -> dict[str, int]:
 def _draft_instance(key: str, target: Instance) -> Instance:
     model = target.model
     config = LlmLoadModelConfig(
-        context_length=model.context_length, cpu_threads=target.config.cpu_threads
+        context_length=model.context_length,
+        cpu_threads=target.config.cpu_threads,
+        multi_token_prediction=False,
     )
     draft = REGISTRY.get_any(key, config)
     _check_fit(key, target, draft)
@@ -117,6 +136,8 @@ def _check_fit(key: str, target: Instance, draft: Instance) -> None:
     for one, name in ((target, target.identifier), (draft, key)):
         if not one.model.arch.causal:
             raise LMStudioValueError(f"{where}: {name!r} does not write from left to right")
+        if one.model.arch.source is not None:
+            raise LMStudioValueError(f"{where}: {name!r} has an encoder, drafts do not")
     found, wanted = draft.model.n_vocab, target.model.n_vocab
     if found != wanted:
         raise LMStudioValueError(f"{where}: it has {found} tokens, expected {wanted}")

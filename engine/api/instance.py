@@ -84,8 +84,18 @@ class Instance:
                 self._close()
 
     @contextmanager
-    def session_for(self, ids: Sequence[int]) -> Iterator[Session]:
-        """A session with a beginning of `ids`, kept for later calls unless a step was torn."""
+    def session_for(
+        self, ids: Sequence[int], source: Sequence[int] | None = None
+    ) -> Iterator[Session]:
+        """A session with a beginning of `ids`, kept for later calls unless a step was torn.
+
+        One that answers to a `source` is new and not kept.
+        """
+        if source is not None:
+            with self.model.session() as answering:
+                answering.encode(source)
+                yield answering
+            return
         session = self.sessions.acquire(ids)
         try:
             yield session

@@ -66,6 +66,7 @@ class Prediction:
         self._answer: list[str] = []  # without reasoning
         self._drafting = Drafting(instance, self.config)
         self._generation: Generation | None = None
+        self._prompt_tokens = 0
 
     def fragments(
         self, on_progress: Callable[[float], None]
@@ -75,12 +76,16 @@ class Prediction:
             prompt = self._make_prompt(self.config)
             limit = self._limits(prompt)
             ids = fitted(prompt.ids, limit)
+            self._prompt_tokens, source = len(ids), None
+            if model.arch.source is not None:
+                # The prompt is read as a whole; what is continued is the answer's first token.
+                source, ids, limit = ids, [answer_start(model)], replace(limit, keep=1)
             mask = self._mask(model, prompt)
             sampler = self._sampler(model, mask)
             with (
                 _sampling_errors(),
-                self._instance.session_for(ids) as session,
-                self._drafting.running(sampler, ids, mask) as speculation,
+                self._instance.session_for(ids, source) as session,
+                self._drafting.running(session, sampler, ids, mask) as speculation,
             ):
                 self._generation = Generation(
                     session,
@@ -157,9 +162,9 @@ class Prediction:
             tokens_per_second=made.tokens_per_second,
             num_gpu_layers=0.0,
             time_to_first_token_sec=made.time_to_first_token,
-            prompt_tokens_count=made.prompt_tokens,
+            prompt_tokens_count=self._prompt_tokens,
             predicted_tokens_count=len(made.predicted),
-            total_tokens_count=made.prompt_tokens + len(made.predicted),
+            total_tokens_count=self._prompt_tokens + len(made.predicted),
             **self._drafting.stats(),
         )
 
@@ -182,3 +187,13 @@ def _sampling_errors() -> Iterator[None]:
         yield
     except SamplingError as error:
         raise LMStudioPredictionError(str(error)) from error
+
+
+def answer_start(model: Model) -> int:
+    """The token that answers to a source begin with. Raises if the file names none."""
+    if model.hparams.start is None:
+        raise LMStudioPredictionError(
+            "this model file does not say which token an answer begins with: encode the prompt and "
+            "feed that token to a session of your own"
+        )
+    return model.hparams.start

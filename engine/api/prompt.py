@@ -94,6 +94,20 @@ class ManualTemplate:
         return [(before, True), (content, False), (after, True)]
 
 
+class PlainTemplate:
+    """What messages say, line by line, for models that read a text and write another."""
+
+    def render(
+        self,
+        messages: list[dict[str, Any]],
+        *,
+        tools: list[dict[str, Any]] | None = None,
+        add_generation_prompt: bool = True,
+    ) -> ManualText:
+        """All contents, nothing else."""
+        return ManualText([("\n".join(str(message["content"]) for message in messages), False)])
+
+
 class ManualText:
     """What a manual template gives."""
 

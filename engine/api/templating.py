@@ -11,7 +11,7 @@ from ..prefix import shared_length
 from .chat import Chat
 from .config import LlmPredictionConfig
 from .prediction import Prompt
-from .prompt import ManualTemplate, RenderedLike, TemplateLike, template_messages
+from .prompt import ManualTemplate, PlainTemplate, RenderedLike, TemplateLike, template_messages
 from .texts import text_errors
 from .tools import default_format
 
@@ -31,6 +31,8 @@ def chat_prompt(model: Model, chat: Chat, config: LlmPredictionConfig, tools: To
     rendered = render(template, messages, tools)
     with text_errors():
         ids = model.tokenizer.encode_segments(rendered.segments)
+    if model.arch.source is not None:
+        ids += model.tokenizer.around[1]  # a source is whole: no answer follows in it
     tags = reasoning_tags(model, config)
     own_stops = (config.prompt_template or {}).get("stopStrings", ())
     return Prompt(
@@ -105,6 +107,8 @@ def _own_template(model: Model) -> TemplateLike:
         raise LMStudioPredictionError(f"the file's chat template: {error}") from error
     if own is not None:
         return own
+    if model.arch.source is not None:
+        return PlainTemplate()
     raise LMStudioPredictionError(
         "this model file has no chat template: use complete() with a plain text, or set "
         "promptTemplate in the config"

@@ -14,6 +14,7 @@ from . import (
     delta,
     diffusion,
     encoder,
+    encoder_decoder,
     experts,
     gemma,
     glm,
@@ -30,7 +31,7 @@ from . import (
 
 FAMILIES = (
     llama, qwen, gemma, halves, layer_norm, cohere, granite, olmo, glm, experts, latent, diffusion,
-    encoder, recurrent, delta, compressed, rwkv,
+    encoder, encoder_decoder, recurrent, delta, compressed, rwkv,
 )  # fmt: skip
 
 
@@ -58,12 +59,14 @@ VARIANTS: dict[str, Callable[..., Arch]] = {
     "stablelm": layer_norm.stablelm,
     "cohere2moe": cohere.cohere2moe,
     "granite": granite.granite,
+    "graniteswitch": granite.granite_switch,
     "granitehybrid": recurrent.granite_hybrid,
     "bailingmoe3": delta.bailingmoe3,
     "exaone4": halves.exaone4,
     "jina-bert-v2": encoder.jina_bert_v2,
     "modern-bert": encoder.modern_bert,
     "t5encoder": encoder.t5_encoder,
+    "t5": encoder_decoder.t5,
     "glm4": glm.glm4,
     "glm4moe": glm.glm4moe,
 }

@@ -52,6 +52,8 @@ def shown(value: Any) -> str:
     """A value in words."""
     if isinstance(value, Enum):
         return value.name.lower()
+    if isinstance(value, Arch):
+        return f"({departures(value)})"
     if isinstance(value, tuple):
         return " ".join(_pair(item) for item in value) or "none"
     if isinstance(value, partial):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ...formats.metadata import Metadata
-from ..arch import Arch, Norm, Placement, QKNorm, RopeLayers, Router
+from ..arch import Arch, Nextn, Norm, Placement, QKNorm, RopeLayers, Router
 from .llama import LLAMA
 
 COMMAND_R = replace(
@@ -38,6 +38,7 @@ COHERE2MOE = replace(
     normed_weights=False,
     expert_mix=0.5,
     reads=(("logit_scale", 0.0),),
+    nextn=Nextn.NORMED,
 )
 COHERE2MOE_LAYER = replace(COHERE2MOE, norm=Norm.LAYER)
 

@@ -16,6 +16,7 @@ from ..arch import (
     Gate,
     Indexer,
     Layers,
+    Nextn,
     OutputGate,
     Placement,
     QKNorm,
@@ -40,6 +41,7 @@ QWEN35 = replace(
     output_gate=OutputGate.WITH_QUERY,
     reads=(("attention.scale", 0.0),),
     names=(("ffn_norm", "post_attention_norm"),),
+    nextn=Nextn.NORMED,
 )
 QWEN35MOE = replace(QWEN35, name="qwen35moe")
 QWEN3NEXT = replace(QWEN35, name="qwen3next", mixer=partial(GatedDelta.read, mixed=True))
@@ -54,6 +56,7 @@ QWEN4EXP = replace(
     residual=LowRankConnections.read,
     names=(),
     unread=("attn_q.bias", "attn_k.bias", "attn_v.bias"),
+    nextn=Nextn.NONE,
 )
 KIMI_LINEAR = replace(
     LLAMA,
@@ -94,6 +97,7 @@ BAILINGMOE3 = replace(
     output_gate=OutputGate.SIGMOID,
     rope_factors=False,
     normed_weights=False,
+    nextn=Nextn.NORMED,
 )
 BAILINGMOE3_HALVES = replace(BAILINGMOE3, rope=Rope.HALVES)
 

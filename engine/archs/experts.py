@@ -11,6 +11,7 @@ from ..arch import (
     Gate,
     Indexer,
     LocalRope,
+    Nextn,
     OutputGate,
     Placement,
     QKNorm,
@@ -27,7 +28,7 @@ DOTS1 = replace(
     LLAMA, name="dots1", rope=Rope.HALVES, qk_norm=QKNorm.PER_HEAD, normed_weights=False
 )
 BAILINGMOE2 = replace(DOTS1, name="bailingmoe2", router=Router.SIGMOID)
-HY_V3 = replace(DOTS1, name="hy_v3", router=Router.SIGMOID)
+HY_V3 = replace(DOTS1, name="hy_v3", router=Router.SIGMOID, nextn=Nextn.NORMED)
 EXAONE_MOE = replace(
     DOTS1, name="exaone-moe", window_period=4, default_window=128, rope_layers=RopeLayers.LOCAL
 )
@@ -47,6 +48,7 @@ STEP35 = replace(
     output_gate=OutputGate.SIGMOID,
     window_period=4,
     local_rope=LocalRope.TWICE,
+    nextn=Nextn.BARE,
 )
 AFMOE = replace(
     DOTS1,
@@ -96,6 +98,7 @@ MIMO2 = replace(
     router=Router.SIGMOID,
     reads=(("attention.value_scale", 0.0),),
     unread=("attn_q.bias", "attn_k.bias", "attn_v.bias"),
+    nextn=Nextn.BARE,
 )
 SMALLTHINKER = replace(
     LLAMA,

@@ -1,7 +1,10 @@
 """Gemma: GELU gate, scaled embeddings; since the second, norms on both sides of a block.
 
 Gemma 2 (2024) caps scores and logits; Gemma 3 (2025) norms queries and keys instead and has five
-local layers for each that sees everything.
+local layers for each that sees everything. Gemma 3n (2025) has four streams, of which a layer
+computes one, rows of each token for each layer, and layers that use the keys of earlier ones.
+Gemma 4 (2026) keeps these rows and shared keys where the file has them; keys may also be values,
+and a dense layer stands beside its experts.
 """
 
 from __future__ import annotations
@@ -9,7 +12,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ...formats.metadata import Metadata
-from ..arch import Arch, AttentionScale, Gate, LocalRope, Placement, QKNorm, Rope
+from ..arch import Arch, AttentionScale, Dense, Flow, Gate, LocalRope, Placement, QKNorm, Rope
+from ..blocks.altup import AltUp
 from .llama import LLAMA
 
 GEMMA = replace(LLAMA, name="gemma", rope=Rope.HALVES, gate=Gate.GELU, scaled_embedding=True)
@@ -35,6 +39,36 @@ GEMMA3 = replace(
     window_period=6,
     local_rope=LocalRope.OWN,
     reads=(("final_logit_softcapping", 0.0),),
+)
+GEMMA3N = replace(
+    LLAMA,
+    name="gemma3n",
+    placement=Placement.SANDWICH,
+    flow=Flow.PREDICTED,
+    altup=AltUp.read,
+    rope=Rope.HALVES,
+    gate=Gate.GELU_OF_TAIL,
+    scaled_embedding=True,
+    token_rows=256,
+    first_sharing=20,
+    qk_norm=QKNorm.PER_HEAD,
+    value_norm=True,
+    attention_scale=AttentionScale.ONE,
+    window_period=5,
+    local_rope=LocalRope.OWN,
+    reads=(("final_logit_softcapping", 30.0),),
+)
+GEMMA4 = replace(
+    GEMMA3,
+    name="gemma4",
+    window_period=0,
+    attention_scale=AttentionScale.ONE,
+    keys_as_values=True,
+    value_norm=True,
+    first_sharing=0,
+    token_rows=0,
+    scaled_layers=True,
+    dense=Dense.APART,
 )
 # The models of 27 billion weights scale scores by the width of the residual.
 GEMMA2_WIDE = replace(GEMMA2, attention_scale=AttentionScale.ROOT_WIDTH)

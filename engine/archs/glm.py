@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from ...formats.metadata import Metadata
-from ..arch import Arch, FeedForward, Placement, QKNorm, Rope, Router
+from ..arch import Arch, FeedForward, Nextn, Placement, QKNorm, Rope, Router
 from .llama import LLAMA
 
 CHATGLM = replace(LLAMA, name="chatglm", feed_forward=FeedForward.FUSED)
@@ -30,6 +30,7 @@ GLM4MOE = replace(
     rope=Rope.HALVES,
     router=Router.SIGMOID,
     normed_weights=False,
+    nextn=Nextn.NORMED,
 )
 GLM4MOE_NORMED = replace(GLM4MOE, qk_norm=QKNorm.PER_HEAD)
 

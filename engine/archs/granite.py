@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from ...formats.metadata import Metadata
 from ..arch import Arch, Attention, Dense, Gate, Placement, Rope, RopeLayers
+from ..blocks.adapters import Adapters
 from .llama import LLAMA
 
 SCALES = (
@@ -27,6 +28,18 @@ def granite(metadata: Metadata) -> Arch:
     """Files that say that the angles were not trained have none."""
     turned = metadata.boolean("granite.rope.scaling.finetuned", True)
     return GRANITE if turned else GRANITE_UNTURNED
+
+
+GRANITE_SWITCH = replace(
+    LLAMA, name="graniteswitch", reads=SCALES, divided_logits=True, adapters=Adapters.read
+)
+GRANITE_SWITCH_UNTURNED = replace(GRANITE_SWITCH, rope=Rope.NONE)
+
+
+def granite_switch(metadata: Metadata) -> Arch:
+    """Files that say that the angles were not trained have none."""
+    turned = metadata.boolean("graniteswitch.rope.scaling.finetuned", True)
+    return GRANITE_SWITCH if turned else GRANITE_SWITCH_UNTURNED
 
 
 MINICPM = replace(

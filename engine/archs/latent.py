@@ -11,6 +11,7 @@ from ..arch import (
     Flow,
     Gate,
     Indexer,
+    Nextn,
     OutputGate,
     Router,
     TemperatureLayers,
@@ -26,6 +27,7 @@ DEEPSEEK2 = replace(
     yarn_log=YarnLog.TENTHS_EVEN,
     normed_weights=False,
     temperature=TemperatureLayers.ALL,
+    nextn=Nextn.NORMED,
     reads=(("attention.temperature_scale", 0.0), ("attention.temperature_length", 0.0)),
 )
 PLM = replace(
@@ -35,7 +37,7 @@ PLM = replace(
     gate=Gate.RELU_SQUARED,
     feed_forward=FeedForward.PLAIN,
 )
-MISTRAL4 = replace(DEEPSEEK2, name="mistral4", yarn_log=YarnLog.TENTHS)
+MISTRAL4 = replace(DEEPSEEK2, name="mistral4", yarn_log=YarnLog.TENTHS, nextn=Nextn.NONE)
 DEEPSEEK32 = replace(
     LLAMA,
     name="deepseek32",
@@ -44,6 +46,7 @@ DEEPSEEK32 = replace(
     indexer=Indexer.KEYS,
     router=Router.SIGMOID,
     normed_weights=False,
+    nextn=Nextn.NORMED,
 )
 GLM_DSA = replace(DEEPSEEK32, name="glm-dsa", indexer_rope_as_others=True)
 DOTS3NOTE = replace(
@@ -52,6 +55,7 @@ DOTS3NOTE = replace(
     yarn_log=YarnLog.NONE,
     output_gate=OutputGate.SIGMOID,
     window_period=0,
+    nextn=Nextn.NONE,
 )
 HY_V4 = replace(
     DEEPSEEK32,
@@ -64,4 +68,5 @@ HY_V4 = replace(
     indexer_rope_as_others=True,
     indexer_rope_last=True,
     indexer_epsilon=True,
+    nextn=Nextn.NONE,
 )

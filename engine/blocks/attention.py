@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ...kernels.attention import Shape
 from ..arch import OutputGate, QKNorm
+from .biased import biased_attention
 from .indexer import attend_to_blocks
 from .layer import Array, Layer, normed
 from .whole import bucketed, first_table, sloped, whole_attention
@@ -20,8 +21,8 @@ F64 = NDArray[np.float64]
 
 def attention(layer: Layer, h: Array) -> Array:
     """h [rows, embedding] -> [rows, embedding]."""
-    q, k, v = queries_keys_values(layer, h)
-    out = attend(layer, h, (q, k, v))
+    borrows = layer.spec.borrows_keys
+    out = look(layer, h) if borrows else attend(layer, h, queries_keys_values(layer, h))
     out = gated_output(layer, h, out, layer.spec.value_dim)
     out = layer.norm("attn_sub_norm", out) if layer.arch.inner_norms else out
     return layer.linear("attn_output", out)
@@ -33,7 +34,8 @@ def attend(layer: Layer, h: Array, qkv: tuple[Array, Array, Array]) -> Array:
     if spec.indexer is not None:
         return attend_to_blocks(layer, spec.indexer, h, qkv)
     if layer.arch.relative_bias:
-        return whole_attention(layer, qkv, partial(bucketed, first_table(layer)))
+        bias = partial(bucketed, first_table(layer), behind=layer.arch.causal)
+        return (biased_attention if layer.arch.causal else whole_attention)(layer, qkv, bias)
     if not layer.arch.causal and (slopes := _slopes(layer)) is not None:
         return whole_attention(layer, qkv, partial(sloped, slopes))
     sinks = getattr(layer.w, "attn_sinks", None)
@@ -43,41 +45,60 @@ def attend(layer: Layer, h: Array, qkv: tuple[Array, Array, Array]) -> Array:
     return ops.scale(out, scale) if scale else out
 
 
+def look(layer: Layer, h: Array) -> Array:
+    """The same over the keys and values of an earlier layer."""
+    (q,) = _turned(layer, _projected(layer, h))
+    spans = layer.step.spans[layer.spec.window]
+    return layer.ops.look(tempered(layer, q), spans, layer.region, _shape(layer))
+
+
 def queries_keys_values(layer: Layer, h: Array) -> tuple[Array, Array, Array]:
     """[rows, heads, dim] each, normed and turned."""
-    spec, ops, rows = layer.spec, layer.ops, len(h)
+    spec, rows = layer.spec, len(h)
     q, k, v = _projected(layer, h)
-    if layer.arch.qk_norm is QKNorm.ACROSS:
-        q, k = _across(layer, "attn_q_norm", q), _across(layer, "attn_k_norm", k)
-    q = q.reshape(rows, spec.heads, spec.key_dim)
-    k = k.reshape(rows, spec.kv_heads, spec.key_dim)
-    if not layer.arch.qk_norm_after_rope:
-        q, k = _normed_heads(layer, q, k)
+    q, k = _turned(layer, [q, k])
+    v = v.reshape(rows, spec.kv_heads, spec.value_dim)
+    if layer.arch.value_norm:
+        v = normed(layer.ops, layer.arch.norm, v, None, None, layer.hparams.epsilon)
+    return tempered(layer, q), k, v
+
+
+def _turned(layer: Layer, parts: list[Array]) -> list[Array]:
+    """Queries, or queries and keys, [rows, heads * dim] -> normed and turned [rows, heads, dim]."""
+    arch, spec = layer.arch, layer.spec
+    names = ("attn_q_norm", "attn_k_norm")[: len(parts)]
+    if arch.qk_norm is QKNorm.ACROSS:
+        parts = [_across(layer, name, x) for name, x in zip(names, parts, strict=True)]
+    parts = [x.reshape(len(x), -1, spec.key_dim) for x in parts]
+    if not arch.qk_norm_after_rope:
+        parts = [_normed_heads(layer, name, x) for name, x in zip(names, parts, strict=True)]
     if spec.rope is not None:
         angles = layer.step.angles[spec.rope]
-        q, k = ops.rope(q, angles), ops.rope(k, angles)
-    if layer.arch.qk_norm_after_rope:
-        q, k = _normed_heads(layer, q, k)
-    return tempered(layer, q), k, v.reshape(rows, spec.kv_heads, spec.value_dim)
+        parts = [layer.ops.rope(x, angles) for x in parts]
+    if arch.qk_norm_after_rope:
+        parts = [_normed_heads(layer, name, x) for name, x in zip(names, parts, strict=True)]
+    return parts
 
 
-def _projected(layer: Layer, h: Array) -> tuple[Array, Array, Array]:
+def _projected(layer: Layer, h: Array) -> list[Array]:
+    """Queries, keys and values, or queries alone where the others are an earlier layer's."""
     spec, ops = layer.spec, layer.ops
     clip = layer.hparams.given.get("attention.clamp_kqv", 0.0)
+    names = "q" if spec.borrows_keys else "qkv"
     if getattr(layer.w, "attn_qkv", None) is None:
-        parts = [layer.linear(f"attn_{x}", h) for x in "qkv"]
+        made = [x for x in names if getattr(layer.w, f"attn_{x}", None) is not None]
+        parts = [layer.linear(f"attn_{x}", h) for x in made]
+        parts += parts[1:] if len(made) < len(names) else []
     else:
         both = layer.linear("attn_qkv", h)
         q, k = spec.heads * spec.key_dim, spec.kv_heads * spec.key_dim
         cuts = ((0, q), (q, q + k), (q + k, q + k + spec.kv_heads * spec.value_dim))
-        parts = [ops.columns(both, *cut) for cut in cuts]
+        parts = [ops.columns(both, *cut) for cut in cuts[: len(names)]]
         if layer.w.attn_qkv_bias is None:
-            biases = [getattr(layer.w, f"attn_{x}_bias") for x in "qkv"]
+            biases = [getattr(layer.w, f"attn_{x}_bias", None) for x in names]
             parts = [p if b is None else ops.add(p, b) for p, b in zip(parts, biases, strict=True)]
-    if clip:
-        parts = [ops.clip(part, clip) for part in parts]
-    q, k, v = parts
-    return q, k, v
+        parts = [layer.adapted(f"attn_{x}", h, p) for x, p in zip(names, parts, strict=True)]
+    return [ops.clip(part, clip) for part in parts] if clip else parts
 
 
 def _across(layer: Layer, name: str, x: Array) -> Array:
@@ -85,19 +106,18 @@ def _across(layer: Layer, name: str, x: Array) -> Array:
     return x if getattr(layer.w, name) is None else layer.norm(name, x)
 
 
-def _normed_heads(layer: Layer, q: Array, k: Array) -> tuple[Array, Array]:
-    kind, ops, w = layer.arch.qk_norm, layer.ops, layer.w
-    epsilon = layer.hparams.epsilon
+def _normed_heads(layer: Layer, name: str, x: Array) -> Array:
+    """Queries or keys [rows, heads, dim], normed head by head; `name` is the weight's."""
+    kind, weight = layer.arch.qk_norm, getattr(layer.w, name, None)
     if kind in (QKNorm.NONE, QKNorm.ACROSS) or (
         kind is QKNorm.UNWEIGHTED and layer.spec.rope is None
     ):
-        return q, k
+        return x
     if kind is QKNorm.EACH_HEAD:
-        return _each_head(layer, q, w.attn_q_norm), _each_head(layer, k, w.attn_k_norm)
-    weights = (w.attn_q_norm, w.attn_k_norm) if kind is QKNorm.PER_HEAD else (None, None)
-    q = normed(ops, layer.arch.norm, q, weights[0], None, epsilon)
-    k = normed(ops, layer.arch.norm, k, weights[1], None, epsilon)
-    return (_times(layer, q, w.attn_q_norm) if kind is QKNorm.GAIN else q), k
+        return _each_head(layer, x, weight)
+    shared = weight if kind is QKNorm.PER_HEAD else None
+    x = normed(layer.ops, layer.arch.norm, x, shared, None, layer.hparams.epsilon)
+    return _times(layer, x, weight) if kind is QKNorm.GAIN and weight is not None else x
 
 
 def _each_head(layer: Layer, x: Array, weight: Any) -> Array:

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from ..arch import Attention, Dense, Placement
+from .across import across
 from .attention import attention
 from .layer import Array, Layer
 from .mla import latent_attention
-from .moe import experts, feed_forward, router_logits
+from .moe import apart, experts, feed_forward, has_router, router_logits
+from .token_rows import from_token_row
 
 ATTENTIONS: dict[Attention, Callable[[Layer, Array], Array]] = {
     Attention.HEADS: attention,
@@ -28,15 +30,21 @@ def block(layer: Layer, x: Array) -> Array:
     ops, start = layer.ops, x
     h = mix(layer, _before(layer, "attn_norm", x))
     x = ops.add(x, scaled(layer, _after(layer, "post_attention_norm", h)))
+    if layer.arch.source is not None:
+        x = ops.add(x, across(layer, x))
     if not layer.spec.feeds or not (layer.spec.attends or layer.spec.mixer):
         return x
-    h = feed_forward(layer, _before(layer, "ffn_norm", x), start)
+    if layer.arch.dense is Dense.APART and has_router(layer):
+        h = apart(layer, x)
+    else:
+        h = feed_forward(layer, _before(layer, "ffn_norm", x), start)
     x = ops.add(x, scaled(layer, _after(layer, "post_ffw_norm", h)))
     if layer.arch.dense is Dense.BEFORE:
         x = ops.add(x, _late_experts(layer, start))
     if layer.spec.mixer and layer.spec.mixer.after != 1.0:
         x = ops.scale(x, layer.spec.mixer.after)
-    return _skipped(layer, x)
+    added = from_token_row(layer, x)
+    return _ended(layer, x if added is None else ops.add(x, added))
 
 
 def over_residual(layer: Layer, index: int, x: Any) -> Any:
@@ -120,9 +128,11 @@ def _late_experts(layer: Layer, start: Array) -> Array:
     return experts(layer, spec, h, router_logits(layer, h))
 
 
-def _skipped(layer: Layer, x: Array) -> Array:
-    """x plus the embeddings times the layer's own number."""
-    if not layer.arch.skip_embedding:
+def _ended(layer: Layer, x: Array) -> Array:
+    """x plus the embeddings times the layer's own number, or x times that number."""
+    ops, number = layer.ops, getattr(layer.w, "layer_output_scale", None)
+    if number is None:
         return x
-    number = float(layer.w.layer_output_scale[0])
-    return layer.ops.add(x, layer.ops.scale(layer.passed_on["embedding"], number))
+    if layer.arch.skip_embedding:
+        return ops.add(x, ops.scale(layer.passed_on["embedding"], float(number[0])))
+    return ops.scale(x, float(number[0]))

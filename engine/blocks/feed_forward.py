@@ -6,10 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arch import Clamp, FeedForward, Gate
-from .layer import Array, Layer
+from .layer import Array, Layer, row_mean
 
 CLAMPED = {Clamp.ACTIVATED: "silu_cap", Clamp.GATE: "cap_silu"}
 NO_LIMIT = 1e-6
+LEAST = 1e-12  # variance, so that a row of equal numbers has no tail
 F64 = NDArray[np.float64]
 
 
@@ -69,9 +70,24 @@ def activated(layer: Layer, gate: Array, up: Array, limit: float) -> Array:
     kind = layer.arch.gate
     if kind is Gate.SITU:
         return _situ(layer, gate, up)
+    if kind is Gate.GELU_OF_TAIL:
+        return layer.ops.gate("gelu", tail(layer, gate), up)
     if kind is Gate.SILU and limit > NO_LIMIT:
         return layer.ops.gate(CLAMPED[layer.arch.clamp], gate, up, limit)
     return layer.ops.gate(kind.value, gate, up)
+
+
+def tail(layer: Layer, x: Array) -> Array:
+    """max(0, x - mean - z deviation) of each row, in layers that have a z (Gemma 3n, 2025)."""
+    ops, z, (rows, n) = layer.ops, layer.spec.tail, x.shape
+    if z is None:
+        return x
+    # In units of the deviation over n; the formula's is over n - 1.
+    unit = ops.layer_norm(x, None, None, LEAST)
+    deviation = row_mean(ops, ops.multiply(x, unit))
+    begin = np.full(n, -z * (n / max(1, n - 1)) ** 0.5, ops.number)
+    above = ops.activate("relu", ops.add(unit, begin))
+    return ops.combine(above.reshape(rows, 1, n), deviation)
 
 
 def _situ(layer: Layer, gate: Array, up: Array) -> Array:

@@ -67,9 +67,21 @@ def mixed(layers: list[Layer], top: SimpleNamespace, x: Array) -> Array:
     return residual.end(over, top, epsilon, one.ops)
 
 
+def predicted(layers: list[Layer], top: SimpleNamespace, x: Array) -> Array:
+    """Each layer once, on one of several streams; the others are predicted and corrected."""
+    ops, altup = layers[0].ops, layers[0].hparams.altup
+    if altup is None:
+        raise ValueError("altup: found none, expected the streams that the spec names")
+    streams = altup.begin(x, top, ops)
+    for layer in layers:
+        streams = altup.layer(layer, streams)
+    return altup.end(streams, top, ops)
+
+
 FLOWS: dict[Flow, Callable[[list[Layer], SimpleNamespace, Array], Array]] = {
     Flow.IN_ORDER: in_order,
     Flow.LOOPS: in_loops,
     Flow.NESTED: nested,
     Flow.MIXED: mixed,
+    Flow.PREDICTED: predicted,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,8 @@ from ..hparams import HParams, LayerSpec
 from ..step import Step
 
 Array = Any
+ADAPTER = "adapter"  # what layers are handed: each row's slot, [rows, 1]
+TOKEN_ROWS = "token_rows"  # and each token's numbers for every layer, [rows, layers * n]
 
 
 @dataclass(frozen=True)
@@ -38,11 +41,28 @@ class Layer:
 
     def linear(self, name: str, x: Array) -> Array:
         """x times a weight, times its scale, plus its bias, if the file has them."""
-        out = self.ops.matmul(getattr(self.w, name), x)
+        out = self.adapted(name, x, self.ops.matmul(getattr(self.w, name), x))
         scale = getattr(self.w, f"{name}_scale", None)
         out = out if scale is None else self.ops.scale(out, float(scale.reshape(-1)[0]))
         bias = getattr(self.w, f"{name}_bias", None)
         return out if bias is None else self.ops.add(out, bias)
+
+    def adapted(self, name: str, x: Array, out: Array) -> Array:
+        """out plus B A x by the low-rank weights of each row's slot, if the file has them."""
+        down, up = (getattr(self.w, f"{name}_lora_{x}", None) for x in "ab")
+        if down is None:
+            return out
+        slots = self.passed_on[ADAPTER]
+        added = self.ops.experts(up, self.ops.experts(down, x, slots), slots)
+        return self.ops.add(out, added.reshape(out.shape))
+
+
+def row_mean(ops: Ops, x: Array) -> Array:
+    """The mean of each row of x [rows, n]: [rows, 1]."""
+    rows, n = x.shape
+    lanes = math.gcd(n, 64)
+    sums = ops.combine(x.reshape(rows, n // lanes, lanes), None)
+    return ops.scale(ops.combine(sums.reshape(rows, lanes, 1), None), 1 / n)
 
 
 def normed(ops: Ops, kind: Norm, x: Array, weight: Any, bias: Any, epsilon: float) -> Array:

@@ -25,8 +25,7 @@ def feed_forward(layer: Layer, h: Array, x: Array) -> Array:
     """h [rows, embedding], normed; x is the block's input, which some routers read."""
     if layer.spec.mixer and layer.spec.mixer.own_feed_forward:
         return layer.spec.mixer.feed_forward(layer, h)
-    routed_layer = getattr(layer.w, "ffn_gate_inp", None) is not None
-    if not routed_layer or layer.spec.experts is None or layer.arch.dense is Dense.BEFORE:
+    if not has_router(layer) or layer.spec.experts is None or layer.arch.dense is Dense.BEFORE:
         return dense(layer, h)
     ops, spec = layer.ops, layer.spec.experts
     logits = router_logits(layer, x if layer.arch.routed_by_input else h)
@@ -40,6 +39,26 @@ def feed_forward(layer: Layer, h: Array, x: Array) -> Array:
         out = ops.add(out, other)
     mixes = others and layer.arch.expert_mix != 1.0
     return ops.scale(out, layer.arch.expert_mix) if mixes else out
+
+
+def has_router(layer: Layer) -> bool:
+    """Whether the layer has experts; of a model with experts some layers may have none."""
+    return getattr(layer.w, "ffn_gate_inp", None) is not None
+
+
+def apart(layer: Layer, x: Array) -> Array:
+    """A dense layer and experts, each between norms of its own, summed (Gemma 4, 2026).
+
+    x [rows, embedding] is not normed yet; the router's norm is divided by sqrt(embedding).
+    """
+    ops, w, spec = layer.ops, layer.w, layer.spec.experts
+    if spec is None:
+        raise ValueError("experts: found a router without any, expected ExpertSpec")
+    one = layer.norm("post_ffw_norm_1", dense(layer, layer.norm("ffn_norm", x)))
+    seen = ops.rms_norm(x, w.ffn_gate_inp_scale, layer.hparams.epsilon)
+    logits = ops.matmul(w.ffn_gate_inp, ops.scale(seen, x.shape[1] ** -0.5))
+    other = experts(layer, spec, layer.norm("pre_ffw_norm_2", x), logits)
+    return ops.add(one, layer.norm("post_ffw_norm_2", other))
 
 
 def _narrowed(layer: Layer, h: Array) -> Array:
@@ -112,9 +131,13 @@ def chosen(
     """Ids of each row's experts, best first, and their weights: [rows, used] each."""
     shape, tokens = (2, len(logits), spec.used), layer.step.tokens
     table = getattr(layer.w, "ffn_gate_tid2eid", None)
+    scale = getattr(layer.w, "ffn_down_exps_scale", None)
 
     def pick(x: F64) -> F64:
-        return choose(spec, x, bias, None if table is None else table[tokens])
+        both = choose(spec, x, bias, None if table is None else table[tokens])
+        if scale is not None:
+            both[1] *= scale[both[0].astype(np.int64)]
+        return both
 
     both = layer.ops.twin(pick, shape, logits)
     return both[0], both[1]

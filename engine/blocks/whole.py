@@ -34,14 +34,19 @@ def whole_attention(layer: Layer, qkv: tuple[Array, Array, Array], bias: Bias) -
         k, v = np.repeat(k, group, axis=1), np.repeat(v, group, axis=1)
         for row, (position, (first, last)) in enumerate(zip(step.positions, ranges, strict=True)):
             seen = slice(row - position + first, row - position + last + 1)
-            scores = np.einsum("khd,hd->hk", k[seen], q[row]) * scale
-            scores += bias(np.arange(first, last + 1) - position)
-            p = np.exp(scores - scores.max(axis=1, keepdims=True))
-            total = np.einsum("hk->h", p)
-            out[row] = np.einsum("hk,khd->hd", p, v[seen]) / total[:, None]
+            added = bias(np.arange(first, last + 1) - position)
+            out[row] = attended(q[row] * scale, k[seen], v[seen], added)
         return out
 
     return layer.ops.twin(attend, (len(qkv[0]), spec.heads * spec.value_dim), *qkv)
+
+
+def attended(q: F64, k: F64, v: F64, bias: F64) -> F64:
+    """One row: q [heads, dim], k and v [keys, heads, dim], bias [heads, keys] -> [heads, dim]."""
+    scores = np.einsum("khd,hd->hk", k, q) + bias
+    p = np.exp(scores - scores.max(axis=1, keepdims=True))
+    out: F64 = np.einsum("hk,khd->hd", p, v) / np.einsum("hk->h", p)[:, None]
+    return out
 
 
 def sloped(slopes: NDArray[np.floating], distances: I64) -> F64:
@@ -58,14 +63,16 @@ def first_table(layer: Layer) -> NDArray[np.floating]:
     return table if own is None else np.asarray(own)
 
 
-def bucketed(table: NDArray[np.floating], distances: I64) -> F64:
+def bucketed(table: NDArray[np.floating], distances: I64, behind: bool = False) -> F64:
     """A number per bucket and head: near distances have one each, far ones share (T5, 2019)."""
-    return table[buckets(distances, len(table))].T.astype(np.float64)
+    return table[buckets(distances, len(table), behind)].T.astype(np.float64)
 
 
-def buckets(distances: I64, count: int) -> I64:
-    """Half of the buckets for what is behind; of each half, half grow with the logarithm."""
-    half = count // 2
+def buckets(distances: I64, count: int, behind: bool = False) -> I64:
+    """Half of the buckets for what is behind, or all if that is all there is; half of them grow
+    with the logarithm.
+    """
+    half = count if behind else count // 2
     exact = half // 2
     size = np.abs(distances)
     grown = np.log(np.maximum(size, exact) / exact) / math.log(FARTHEST / exact)

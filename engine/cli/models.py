@@ -46,6 +46,8 @@ def warm(args: argparse.Namespace) -> None:
     with compiling() as progress:
         model = load_model(args, load)
         with model.session() as session:
+            if session.needs_source:
+                session.encode([0])
             session.feed([0] * min(8, session.context_length - 1), logits="none")
             session.feed([0])
         progress.note(f"{model.identifier} is ready")

@@ -101,6 +101,8 @@ class ToyTemplate:
 class ToySession:
     """The session contract over a list of tokens."""
 
+    needs_source, nextn = False, None
+
     def __init__(self, model: ToyModel, context_length: int | None = None) -> None:
         self.model, self.tokens, self.open = model, list[int](), True
         self.context_length = context_length or model.context_length
@@ -149,7 +151,8 @@ class ToyModel:
     """`fed`: sizes of all steps; `live`: open sessions; `on_feed`: called in every step."""
 
     n_vocab, n_ctx_train, architecture = 260, 512, "toy"
-    arch = SimpleNamespace(causal=True)
+    nextn = None
+    arch = SimpleNamespace(causal=True, source=None)
 
     def __init__(self, reply: Callable[[str], str], context_length: int = 512) -> None:
         self.reply = reply

@@ -128,6 +128,13 @@ def test_local_layers_have_the_angles_of_their_kind(
     assert spec_of(arch, freq_base_swa=77.0)[1].base == 77.0
 
 
+@pytest.mark.parametrize("kind", LocalRope)
+def test_local_layers_with_angles_of_their_own_have_no_factors(kind: LocalRope) -> None:
+    everywhere, local = spec_of(replace(ARCH, local_rope=kind))
+    assert everywhere.factors
+    assert local.factors == (kind in (LocalRope.SCALED, LocalRope.PLAIN))
+
+
 def test_yarn_needs_a_base_above_1() -> None:
     with pytest.raises(MetadataError, match="freq_base"):
         spec_of(scaling__type="yarn", freq_base=0.5)

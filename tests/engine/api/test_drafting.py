@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -93,7 +95,7 @@ def test_prompt_lookup_is_on_unless_it_is_switched_off(toy: LLM) -> None:
 
 def test_a_model_that_is_not_causal_is_not_drafted_for(toy: LLM) -> None:
     model: Any = toy._instance.model
-    model.arch = SimpleNamespace(causal=False)
+    model.arch = SimpleNamespace(causal=False, source=None)
     result = toy.respond(TEXT, config={**GREEDY, EXACT: 5})
     assert result.content == f"You said: {TEXT}"
     assert result.stats.total_draft_tokens_count is None
@@ -164,6 +166,59 @@ def test_leaving_a_drafted_answer_keeps_only_what_was_shown(toy: LLM) -> None:
 def test_a_lookup_out_of_range_is_refused(setting: Any, said: str, toy: LLM) -> None:
     with pytest.raises(LMStudioValueError, match=said):
         toy.respond("hi", config={"promptLookup": setting})
+
+
+# --- the model's own layers -----------------------------------------------------------------------
+
+
+class Foresight:
+    """What a session keeps for layers ahead, where these are the toy itself."""
+
+    most = 4
+
+    def __init__(self, session: Any) -> None:
+        self.session = session
+
+    @contextmanager
+    def ahead(self) -> Iterator[Any]:
+        said = list(self.session.tokens)
+
+        def feed(token: int) -> Any:
+            said.append(token)
+            return self.session.model.logits(said)
+
+        yield SimpleNamespace(feed=feed)
+
+
+@pytest.fixture
+def foreseeing(toy: LLM, monkeypatch: pytest.MonkeyPatch) -> LLM:
+    """A toy whose file has layers that draft."""
+    model: Any = toy._instance.model
+    monkeypatch.setattr(model, "nextn", object())
+    kind = type(model.session())
+    monkeypatch.setattr(kind, "nextn", property(Foresight))
+    return toy
+
+
+def test_a_model_s_own_layers_draft_if_it_has_them(foreseeing: LLM) -> None:
+    stats = foreseeing.respond("hi", config={**GREEDY, EXACT: 4, "promptLookup": False}).stats
+    assert (stats.total_draft_tokens_count, stats.accepted_draft_tokens_count) == (10, 10)
+    assert stats.used_draft_model_key is None
+
+
+def test_a_model_s_own_layers_rest_if_they_are_not_wanted(foreseeing: LLM) -> None:
+    config = {**GREEDY, EXACT: 4, "promptLookup": False, "multiTokenPrediction": False}
+    assert foreseeing.respond("hi", config=config).stats.total_draft_tokens_count is None
+
+
+def test_unlikely_tokens_are_not_drafted_by_a_model_s_own_layers(foreseeing: LLM) -> None:
+    config = {EXACT: 3, SURE: 0.5, "maxTokens": 20, "promptLookup": False}
+    assert foreseeing.complete("dice", config=config).stats.total_draft_tokens_count == 0
+
+
+def test_own_layers_that_a_model_has_not_cannot_be_asked_for(toy: LLM) -> None:
+    with pytest.raises(LMStudioValueError, match="multiTokenPrediction is true, but 'toy' has no"):
+        toy.respond("hi", config={"multiTokenPrediction": True})
 
 
 # --- with a grammar ------------------------------------------------------------------------------

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from gnomon.engine.arch import Router
-from gnomon.engine.blocks.moe import choose
+from gnomon.engine.arch import Arch, Gate, Router
+from gnomon.engine.blocks.layer import Layer
+from gnomon.engine.blocks.moe import apart, choose
 from gnomon.engine.expert_spec import ExpertSpec
+from gnomon.kernels.twin_ops import TwinOps
 
 ROWS, COUNT, USED = 5, 12, 3
 LOGITS = np.random.default_rng(11).standard_normal((ROWS, COUNT))
@@ -92,3 +95,58 @@ def test_ids_that_the_token_says_are_weighed_by_their_scores() -> None:
     scores = 1 / (1 + np.exp(-LOGITS))
     assert np.array_equal(ids, given)
     assert np.allclose(weights, np.take_along_axis(scores, given, -1), atol=1e-14)
+
+
+# --- dense and experts apart ----------------------------------------------------------------------
+
+DIM, WIDTH, NARROW, EPSILON = 6, 8, 5, 1e-5
+
+
+def rms(x: Any, weight: Any) -> Any:
+    return x / np.sqrt((x * x).mean(-1, keepdims=True) + EPSILON) * weight
+
+
+def gelu(x: Any) -> Any:
+    return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+
+
+def weights_apart() -> dict[str, Any]:
+    rng = np.random.default_rng(5)
+    shapes: dict[str, tuple[int, ...]] = {
+        "ffn_gate": (WIDTH, DIM), "ffn_up": (WIDTH, DIM), "ffn_down": (DIM, WIDTH),
+        "ffn_gate_inp": (4, DIM), "ffn_gate_inp_scale": (DIM,), "ffn_down_exps_scale": (4,),
+        "ffn_gate_exps": (4, NARROW, DIM), "ffn_up_exps": (4, NARROW, DIM),
+        "ffn_down_exps": (4, DIM, NARROW), "ffn_norm": (DIM,), "pre_ffw_norm_2": (DIM,),
+        "post_ffw_norm_1": (DIM,), "post_ffw_norm_2": (DIM,),
+    }  # fmt: skip
+    return {name: rng.standard_normal(shape) for name, shape in shapes.items()}
+
+
+def apart_by_hand(w: dict[str, Any], x: Any) -> Any:
+    h = rms(x, w["ffn_norm"])
+    dense = w["ffn_down"] @ (gelu(w["ffn_gate"] @ h) * (w["ffn_up"] @ h))
+    logits = w["ffn_gate_inp"] @ (rms(x, w["ffn_gate_inp_scale"]) / math.sqrt(DIM))
+    scores = np.exp(logits) / np.exp(logits).sum()
+    best = np.argsort(-scores)[:2]
+    h, total = rms(x, w["pre_ffw_norm_2"]), np.zeros(DIM)
+    for e in best:
+        hidden = gelu(w["ffn_gate_exps"][e] @ h) * (w["ffn_up_exps"][e] @ h)
+        share = scores[e] / scores[best].sum() * w["ffn_down_exps_scale"][e]
+        total += share * (w["ffn_down_exps"][e] @ hidden)
+    return rms(dense, w["post_ffw_norm_1"]) + rms(total, w["post_ffw_norm_2"])
+
+
+def test_dense_and_experts_apart_have_norms_and_scales_of_their_own() -> None:
+    given, x = weights_apart(), np.random.default_rng(6).standard_normal((ROWS, DIM))
+    experts = spec(count=4, used=2, feed_forward=NARROW, normed=True)
+    parts: dict[str, Any] = {
+        "hparams": SimpleNamespace(epsilon=EPSILON),
+        "spec": SimpleNamespace(experts=experts, mixer=None),
+        "w": SimpleNamespace(**given, exp_probs_b=None, exp_probs_b_bias=None),
+        "step": SimpleNamespace(tokens=np.zeros(ROWS, np.int64)),
+        "region": None,
+        "states": {},
+    }
+    layer = Layer(arch=Arch("any", gate=Gate.GELU), ops=TwinOps(), **parts)
+    wanted = [apart_by_hand(given, row) for row in x]
+    np.testing.assert_allclose(apart(layer, x), wanted, rtol=1e-10)

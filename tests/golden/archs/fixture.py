@@ -2,8 +2,8 @@
 
     python fixture.py llama-dense.json llama-dense.gguf
 
-A spec lists the metadata and the tensors (name, shape fastest-first as in GGUF, type F32) of a
-tiny model of one architecture. The weights are normal(0, 0.1) draws, PCG64(crc32(tensor name) ^
+A spec lists the metadata and the tensors (name, shape fastest-first as in GGUF, type: here F32) of
+a tiny model of one architecture. The weights are normal(0, 0.1) draws, PCG64(crc32(tensor name) ^
 seed), float32; tensors whose name holds "ssm_a" are made negative. <name>.npz holds `tokens` (48
 ids), `rows` (positions) and `logits` (float32, one row per position in `rows`): all 48 tokens
 decoded as one batch by llama.cpp (the tree in llama-cpp-python 0.3.36) with float32 weights,
@@ -17,7 +17,8 @@ import sys
 import zlib
 
 import numpy as np
-from gguf import GGUFValueType, GGUFWriter
+from gguf import GGMLQuantizationType, GGUFValueType, GGUFWriter
+from gguf.quants import quantize
 
 SEED = 7
 
@@ -48,8 +49,9 @@ def write(spec: dict, path: str, seed: int = SEED) -> None:
             writer.add_key_value(key, value[1], GGUFValueType[value[0]])
         elif value[2]:
             writer.add_key_value(key, value[2], GGUFValueType.ARRAY, GGUFValueType[value[1]])
-    for name, shape, _ in spec["tensors"]:
-        writer.add_tensor(name, weights(name, shape, seed))
+    for name, shape, type_ in spec["tensors"]:
+        kind = GGMLQuantizationType[type_]
+        writer.add_tensor(name, quantize(weights(name, shape, seed), kind), raw_dtype=kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -218,6 +218,24 @@ def step35() -> dict[str, Any]:
     return made
 
 
+def remake(made: dict[str, dict[str, Any]], python: str) -> None:
+    """Write each fixture's spec, and the logits that llama_cpp in `python` finds."""
+    for name, parts in made.items():
+        tensors = [[tensor, shape, "F32"] for tensor, shape in parts["tensors"]]
+        spec = {"name": name, "weights_sha256": "", "kv": parts["kv"], "tensors": tensors}
+        spec["weights_sha256"] = digest(spec)
+        with tempfile.TemporaryDirectory() as folder:
+            paths = [f"{folder}/{file}" for file in ("m.gguf", "tokens.npy", "rows.npy")]
+            write(spec, paths[0])
+            np.save(paths[1], TOKENS)
+            done = subprocess.run([python, "-c", LLAMA_CPP, *paths], capture_output=True, text=True)
+            if done.returncode:
+                raise SystemExit(f"{name}: {done.stderr[-1500:]}")
+            logits = np.load(paths[2])
+        (HERE / f"{name}.json").write_text(json.dumps(spec) + "\n")
+        np.savez(HERE / f"{name}.npz", tokens=TOKENS, rows=np.arange(48), logits=logits)
+
+
 def main() -> None:
     made = {
         "rwkv7-dense": rwkv7("rwkv7", False, 10),
@@ -229,22 +247,7 @@ def main() -> None:
         "bitnet-dense": bitnet(),
         "rwkv6qwen2-dense": rwkv6("rwkv6qwen2", True, 1),
     }
-    for name, parts in made.items():
-        tensors = [[tensor, shape, "F32"] for tensor, shape in parts["tensors"]]
-        spec = {"name": name, "weights_sha256": "", "kv": parts["kv"], "tensors": tensors}
-        spec["weights_sha256"] = digest(spec)
-        with tempfile.TemporaryDirectory() as folder:
-            paths = [f"{folder}/{file}" for file in ("m.gguf", "tokens.npy", "rows.npy")]
-            write(spec, paths[0])
-            np.save(paths[1], TOKENS)
-            done = subprocess.run(
-                [sys.argv[1], "-c", LLAMA_CPP, *paths], capture_output=True, text=True
-            )
-            if done.returncode:
-                raise SystemExit(f"{name}: {done.stderr[-1500:]}")
-            logits = np.load(paths[2])
-        (HERE / f"{name}.json").write_text(json.dumps(spec) + "\n")
-        np.savez(HERE / f"{name}.npz", tokens=TOKENS, rows=np.arange(48), logits=logits)
+    remake(made, sys.argv[1])
 
 
 if __name__ == "__main__":
