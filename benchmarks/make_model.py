@@ -1,4 +1,4 @@
-"""Write a llama of random weights in any type: for speed, load time and memory, not for text.
+"""Write a llama of random weights in any type or mix: for speed, load time and memory, not text.
 
     python -m benchmarks.make_model PATH [--type q4_0] [--width 2048] [--layers 16] ...
 
@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 from gnomon.formats.ggml_types import BY_NAME
 from gnomon.kernels.quants.random_blocks import SMALLEST, random_blocks
+
+from .mixes import BASES, type_of
 
 SEED = 1
 DRAW = 1 << 24  # weights drawn at a time
@@ -100,13 +102,15 @@ def add_sizes(writer: GGUFWriter, size: Size) -> None:
 
 def make_model(path: Path, kind: str, size: Size) -> None:
     """Write the model. Exits with a message if rows are not whole blocks of `kind`."""
-    block, raw = BY_NAME[kind], GGMLQuantizationType[kind.upper()]
-    if size.width % block.elements or size.feed_forward % block.elements:
-        raise SystemExit(f"{kind}: rows must be multiples of {block.elements} weights")
+    kinds = {name: type_in(kind, name, size) for name, _ in matrices(size)}
+    elements = max(BY_NAME[kind].elements for kind in kinds.values())
+    if size.width % elements or size.feed_forward % elements:
+        raise SystemExit(f"{kind}: rows must be multiples of {elements} weights")
     writer = GGUFWriter(path, "llama")
     add_sizes(writer, size)
     add_tokenizer(writer, size.vocabulary)
     for name, (rows, columns) in matrices(size):
+        block, raw = BY_NAME[kinds[name]], GGMLQuantizationType[kinds[name].upper()]
         row_bytes = columns // block.elements * block.bytes
         stored = (rows, row_bytes)
         writer.add_tensor_info(
@@ -119,11 +123,17 @@ def make_model(path: Path, kind: str, size: Size) -> None:
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
     rng = np.random.default_rng(SEED)
-    for _, (rows, columns) in matrices(size):
-        writer.write_tensor_data(draw(kind, rows * columns, rng).reshape(rows, -1))
+    for name, (rows, columns) in matrices(size):
+        writer.write_tensor_data(draw(kinds[name], rows * columns, rng).reshape(rows, -1))
     for _ in vectors(size):
         writer.write_tensor_data(np.ones(size.width, np.float32))
     writer.close()
+
+
+def type_in(kind: str, name: str, size: Size) -> str:
+    """The type of a matrix, given by its full name, in a model of `kind`."""
+    *_, layer, short = "0", *name.removeprefix("blk.").split(".")
+    return type_of(kind, short, int(layer), size.layers)
 
 
 def draw(kind: str, weights: int, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -141,7 +151,9 @@ def main() -> None:
     """Read the command line and write the file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("path", type=Path)
-    parser.add_argument("--type", default="q4_0", choices=sorted(BY_NAME), metavar="TYPE")
+    parser.add_argument(
+        "--type", default="q4_0", choices=sorted({*BY_NAME, *BASES}), metavar="TYPE"
+    )
     for name, default in vars(Size()).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=default)
     given = vars(parser.parse_args())

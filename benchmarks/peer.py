@@ -2,10 +2,10 @@
 
     python -m benchmarks.peer MODEL... [--peer-python PATH] [--runs 5] [--depth 4096] [--json OUT]
 
-Prompt of 512 tokens, 64 tokens generated after it and at `--depth`, time from start to the first
-token (caches warm), cost of steps of 2, 4 and 8 tokens relative to one, peak resident memory.
-Prints medians of `--runs` alternating runs and gnomon's ratio to its peer; above 1 is better for
-speeds, below 1 for the rest.
+Prompt of 512 tokens, 64 tokens generated from nothing and at `--depth`, time from opening the file
+to the first token (caches warm), cost of steps of 2, 4 and 8 tokens relative to one after the
+prompt, peak resident memory. Prints medians of `--runs` alternating runs and gnomon's ratio to its
+peer; above 1 is better for speeds, below 1 for the rest. `benchmarks.chart` draws the JSON.
 """
 
 from __future__ import annotations
