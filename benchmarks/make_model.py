@@ -1,15 +1,18 @@
-"""Write a llama of random weights in any type or mix: for speed, load time and memory, not text.
+"""Write a model of random weights in any type or mix: for speed and memory, not for text.
 
     python -m benchmarks.make_model PATH [--type q4_0] [--width 2048] [--layers 16] ...
+    python -m benchmarks.make_model PATH --experts 64 --used 8 --expert-feed-forward 768 ...
 
-The defaults are the 1.07 billion weights of the benchmarks. Blocks are random codes with finite
-scales, norms are ones, so activations stay finite; the tokenizer has one token per byte and
-fillers. Tensors are drawn and written one after the other. Needs the `gguf` package.
+A llama, or with experts a qwen3moe. The defaults are the 1.07 billion weights of the benchmarks.
+Blocks are random codes with finite scales, norms are ones, so activations stay finite; a router's
+logits are about normal, so that rows differ in their experts. The tokenizer has one token per byte
+and fillers. Tensors are drawn and written one after the other. Needs the `gguf` package.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +32,7 @@ DRAW = 1 << 24  # weights drawn at a time
 
 @dataclass(frozen=True)
 class Size:
-    """The dimensions of a llama; output is tied to the embedding."""
+    """The dimensions; output is tied to the embedding. Without experts it is a llama."""
 
     width: int = 2048
     layers: int = 16
@@ -38,10 +41,13 @@ class Size:
     feed_forward: int = 8192
     vocabulary: int = 49152
     context: int = 8192
+    experts: int = 0
+    used: int = 8
+    expert_feed_forward: int = 768
 
 
-def matrices(size: Size) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Names and shapes [rows, columns], in file order."""
+def matrices(size: Size) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Names and shapes [rows, columns], or [experts, rows, columns], in file order."""
     width, kv = size.width, size.width // size.heads * size.kv_heads
     yield "token_embd", (size.vocabulary, width)
     for layer in range(size.layers):
@@ -49,17 +55,25 @@ def matrices(size: Size) -> Iterator[tuple[str, tuple[int, int]]]:
         yield f"blk.{layer}.attn_k", (kv, width)
         yield f"blk.{layer}.attn_v", (kv, width)
         yield f"blk.{layer}.attn_output", (width, width)
-        yield f"blk.{layer}.ffn_gate", (size.feed_forward, width)
-        yield f"blk.{layer}.ffn_up", (size.feed_forward, width)
-        yield f"blk.{layer}.ffn_down", (width, size.feed_forward)
+        inner, suffix, stack = size.feed_forward, "", ()
+        if size.experts:
+            inner, suffix, stack = size.expert_feed_forward, "_exps", (size.experts,)
+        yield f"blk.{layer}.ffn_gate{suffix}", (*stack, inner, width)
+        yield f"blk.{layer}.ffn_up{suffix}", (*stack, inner, width)
+        yield f"blk.{layer}.ffn_down{suffix}", (*stack, width, inner)
 
 
-def vectors(size: Size) -> Iterator[str]:
-    """Names of the norms."""
-    yield "output_norm"
+def floats(size: Size) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Names and shapes of what is float32 in every type: norms [n], routers [experts, width]."""
+    width, head = size.width, size.width // size.heads
+    yield "output_norm", (width,)
     for layer in range(size.layers):
-        yield f"blk.{layer}.attn_norm"
-        yield f"blk.{layer}.ffn_norm"
+        yield f"blk.{layer}.attn_norm", (width,)
+        yield f"blk.{layer}.ffn_norm", (width,)
+        if size.experts:
+            yield f"blk.{layer}.attn_q_norm", (head,)
+            yield f"blk.{layer}.attn_k_norm", (head,)
+            yield f"blk.{layer}.ffn_gate_inp", (size.experts, width)
 
 
 def byte_characters() -> list[str]:
@@ -98,42 +112,52 @@ def add_sizes(writer: GGUFWriter, size: Size) -> None:
     writer.add_rope_dimension_count(size.width // size.heads)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_vocab_size(size.vocabulary)
+    if size.experts:
+        writer.add_expert_count(size.experts)
+        writer.add_expert_used_count(size.used)
+        writer.add_expert_feed_forward_length(size.expert_feed_forward)
 
 
 def make_model(path: Path, kind: str, size: Size) -> None:
     """Write the model. Exits with a message if rows are not whole blocks of `kind`."""
     kinds = {name: type_in(kind, name, size) for name, _ in matrices(size)}
-    elements = max(BY_NAME[kind].elements for kind in kinds.values())
-    if size.width % elements or size.feed_forward % elements:
-        raise SystemExit(f"{kind}: rows must be multiples of {elements} weights")
-    writer = GGUFWriter(path, "llama")
+    for name, shape in matrices(size):
+        if shape[-1] % (elements := BY_NAME[kinds[name]].elements):
+            raise SystemExit(f"{kind}: rows must be multiples of {elements} weights")
+    writer = GGUFWriter(path, "qwen3moe" if size.experts else "llama")
     add_sizes(writer, size)
     add_tokenizer(writer, size.vocabulary)
-    for name, (rows, columns) in matrices(size):
+    for name, shape in matrices(size):
         block, raw = BY_NAME[kinds[name]], GGMLQuantizationType[kinds[name].upper()]
-        row_bytes = columns // block.elements * block.bytes
-        stored = (rows, row_bytes)
-        writer.add_tensor_info(
-            f"{name}.weight", stored, np.dtype(np.uint8), rows * row_bytes, raw_dtype=raw
-        )
-    for name in vectors(size):
-        shape, number = (size.width,), np.dtype(np.float32)
-        writer.add_tensor_info(f"{name}.weight", shape, number, 4 * size.width)
+        stored = (*shape[:-1], shape[-1] // block.elements * block.bytes)
+        number = np.dtype(np.uint8)
+        writer.add_tensor_info(f"{name}.weight", stored, number, math.prod(stored), raw_dtype=raw)
+    for name, shape in floats(size):
+        number = np.dtype(np.float32)
+        writer.add_tensor_info(f"{name}.weight", shape, number, 4 * math.prod(shape))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
     rng = np.random.default_rng(SEED)
-    for name, (rows, columns) in matrices(size):
-        writer.write_tensor_data(draw(kinds[name], rows * columns, rng).reshape(rows, -1))
-    for _ in vectors(size):
-        writer.write_tensor_data(np.ones(size.width, np.float32))
+    for name, shape in matrices(size):
+        drawn = draw(kinds[name], math.prod(shape), rng)
+        writer.write_tensor_data(drawn.reshape(shape[0], -1))
+    for _, shape in floats(size):
+        writer.write_tensor_data(draw_floats(shape, rng))
     writer.close()
 
 
 def type_in(kind: str, name: str, size: Size) -> str:
     """The type of a matrix, given by its full name, in a model of `kind`."""
     *_, layer, short = "0", *name.removeprefix("blk.").split(".")
-    return type_of(kind, short, int(layer), size.layers)
+    return type_of(kind, short.removesuffix("_exps"), int(layer), size.layers)
+
+
+def draw_floats(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Ones for a norm; for a router rows of about unit length."""
+    if len(shape) == 1:
+        return np.ones(shape, np.float32)
+    return rng.standard_normal(shape, dtype=np.float32) / np.float32(math.sqrt(shape[1]))
 
 
 def draw(kind: str, weights: int, rng: np.random.Generator) -> NDArray[np.uint8]:

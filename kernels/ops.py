@@ -23,6 +23,7 @@ from .kv_pages import Region
 from .quants.byte_order import little_endian
 from .quants.table import dequantize
 from .recurrence import Recurrence, State
+from .router import Routing
 from .spans import Spans
 from .sparse_attention import Choice, Indexer
 
@@ -80,6 +81,17 @@ class Ops(Protocol):
     def combine(self, x: Array, weights: Array | None) -> Array:
         """The sum over slots of x [rows, slots, n], times weights [rows, slots] if given: [rows,
         n].
+        """
+
+    def spread(self, x: Array, weights: Array | None, slots: int) -> Array:
+        """x [rows, n] once per slot, times weights [rows, slots] if given: [rows, slots, n]."""
+
+    def route(
+        self, rule: Routing, logits: Array, bias: Array | None, factors: Array | None
+    ) -> tuple[Array, Array]:
+        """Ids of each row's experts, best first, and their weights: [rows, used] each.
+
+        `bias` [experts] joins scores as they are compared; `factors` [experts] multiply weights.
         """
 
     def rope(self, x: Array, angles: Angles) -> Array:

@@ -14,10 +14,11 @@ from .activations import ALWAYS, RECORD, SHARE, arrange, quantise
 from .attention import Shape, emit_attention
 from .decay import decay
 from .elementwise import ACTIVATIONS, GATES
-from .experts import Experts, add_chosen, combine, emit_experts, emit_groups
+from .expert_groups import Groups, emit_grouping, emit_groups
+from .experts import Experts, add_chosen, combine, emit_experts, spread
 from .kv_pages import Region, emit_store
 from .layer_norm import layer_norm
-from .matmul import FEW, Tiles, emit_matmul, rows_at_once
+from .matmul import Tiles, emit_matmul, rows_at_once
 from .ops import Angles, Spans, embedding_rows
 from .pool import Pool
 from .quants.byte_order import little_endian
@@ -25,6 +26,7 @@ from .quants.table import dequantize
 from .recurrence import Recurrence, State, run_formula
 from .rms_norm import rms_norm
 from .rope import rope
+from .router import Routing, router, scratch_room
 from .simd import at
 from .sparse_attention import Choice, Indexer, choose, index_region, sparse_attention_ref
 from .tape import Kernel, Tape
@@ -45,11 +47,12 @@ class TapeOps:
         self.integer, self.threads = integer, threads
         self.pool = Pool()
         self.tape = Tape()
-        self._prepared: tuple[Any, ...] = ()
+        self._prepared: tuple[Any, dict[Any, Any]] = (None, {})
+        self._groups: Groups | None = None
 
     def record(self) -> Tape:
         """Start a new tape and return it."""
-        self.tape, self._prepared = Tape(), ()
+        self.tape, self._prepared, self._groups = Tape(), (None, {}), None
         return self.tape
 
     def run(self, tape: Tape) -> None:
@@ -77,21 +80,24 @@ class TapeOps:
     def matmul(self, weight: Tiles, x: F32, fine: bool = False) -> F32:
         integer = self.integer and weight.format.integer
         share = ALWAYS if fine else SHARE
-        record = self._prepare(x, integer, share, weight.blocks)
+        record = self._prepare(x, integer, share, weight.blocks, rows_at_once(len(x)))
         return emit_matmul(self.tape, self.pool, weight, record, len(x), integer, self.threads)
 
-    def _prepare(self, x: F32, integer: bool, share: float, blocks: int) -> Any:
+    def _prepare(self, x: F32, integer: bool, share: float, blocks: int, at_once: int) -> Any:
         """The activation records of x; the same x is prepared once for all its products."""
-        key = (integer, share, blocks)
-        if self._prepared and self._prepared[0] is x and self._prepared[1] == key:
-            return self._prepared[2]
-        at_once = rows_at_once(len(x))
+        if self._prepared[0] is not x:
+            self._prepared = (x, {})
+        key = (integer, share, blocks, at_once)
+        if key not in self._prepared[1]:
+            self._prepared[1][key] = self._records(x.reshape(-1, x.shape[-1]), *key)
+        return self._prepared[1][key]
+
+    def _records(self, x: F32, integer: bool, share: float, blocks: int, at_once: int) -> Any:
         groups = -(-len(x) // at_once)
         record = self.pool.take((groups, blocks, RECORD * at_once), np.uint8)
         values = (x, record, len(x), x.shape[1], x.strides[0], at_once, groups, blocks, share)
         kernel = quantise if integer else arrange
         self.tape.emit(kernel, self._parts(x.size, groups * blocks), values, [x], [record])
-        self._prepared = (x, key, record)
         return record
 
     def rms_norm(self, x: F32, weight: F32 | None, eps: float) -> F32:
@@ -112,18 +118,16 @@ class TapeOps:
     def experts(self, weight: Experts, x: F32, ids: F32) -> F32:
         integer = self.integer and weight.tiles.format.integer
         self.tape.keep(ids)
-        pairs = x.reshape(-1, x.shape[-1])
-        if len(x) > FEW:
-            return emit_groups(self.tape, self.pool, weight, pairs, ids, integer, self.threads)
-        blocks = weight.tiles.blocks
-        record = self.pool.take((len(pairs), blocks, RECORD), np.uint8)
-        count, columns = pairs.shape
-        values = (pairs, record, count, columns, pairs.strides[0], 1, count, blocks, SHARE)
-        kernel = quantise if integer else arrange
-        parts = self._parts(pairs.size, len(pairs) * blocks)
-        self.tape.emit(kernel, parts, values, [pairs], [record])
-        share = ids.size // len(pairs)
-        return emit_experts(self.tape, self.pool, weight, record, ids, share, integer, self.threads)
+        record = self._prepare(x, integer, SHARE, weight.tiles.blocks, 1)
+        if len(x) == 1:
+            share = ids.size // len(record)
+            return emit_experts(
+                self.tape, self.pool, weight, record, ids, share, integer, self.threads
+            )
+        by = self._groups
+        if by is None or by.ids is not ids or by.experts != weight.count:
+            by = self._groups = emit_grouping(self.tape, self.pool, ids, weight.count)
+        return emit_groups(self.tape, self.pool, weight, record, by, integer, self.threads)
 
     def add_chosen(self, x: F32, table: F32, ids: F32) -> F32:
         out = self.pool.take(x.shape)
@@ -137,6 +141,31 @@ class TapeOps:
         values = (x, 0 if weights is None else weights, out, *x.shape)
         self.tape.emit(combine, self._parts(x.size, len(x)), values, reads, [out])
         return out
+
+    def spread(self, x: F32, weights: F32 | None, slots: int) -> F32:
+        rows, stride = _rows(x)
+        out = self.pool.take((rows, slots, x.shape[1]))
+        reads = [x] if weights is None else [x, weights]
+        given = 0 if weights is None else weights
+        values = (x, given, out, rows * slots, slots, x.shape[1], stride)
+        self.tape.emit(spread, self._parts(out.size, rows * slots), values, reads, [out])
+        return out
+
+    def route(
+        self, rule: Routing, logits: F32, bias: F32 | None, factors: F32 | None
+    ) -> tuple[F32, F32]:
+        (rows, stride), count = _rows(logits), logits.shape[1]
+        ids, weights = self.pool.take((rows, rule.used)), self.pool.take((rows, rule.used))
+        room = scratch_room(count)
+        scratch = self.pool.take((self.threads, 3 * room))
+        given = [0 if vector is None else vector for vector in (bias, factors)]
+        values = (
+            logits, *given, ids, weights, scratch, rows, count, stride, room, rule.used,
+            rule.groups, rule.groups_used, int(rule.normed), rule.scale,
+        )  # fmt: skip
+        parts = self._parts(logits.size * rule.used, rows)
+        self.tape.emit(router(rule.scores), parts, values, [logits], [ids, weights, scratch])
+        return ids, weights
 
     def rope(self, x: F32, angles: Angles) -> F32:
         rows, heads, dim = x.shape

@@ -12,7 +12,7 @@ from ..formats.gguf import TensorInfo
 from .attention import Shape, attention_ref
 from .decay import decay_ref
 from .elementwise import ACTIVATIONS, GATES, soft_cap_ref
-from .experts import combine_ref, experts_ref
+from .experts import combine_ref, experts_ref, spread_ref
 from .kv_pages import Region, store_kv_ref
 from .layer_norm import layer_norm_ref
 from .matmul import matmul_ref
@@ -22,6 +22,7 @@ from .quants.table import dequantize
 from .recurrence import Recurrence, State, run_formula
 from .rms_norm import rms_norm_ref
 from .rope import rope_ref
+from .router import Routing, route_ref
 from .sparse_attention import Choice, Indexer, choose, index_region, sparse_attention_ref
 
 F64 = NDArray[np.float64]
@@ -62,6 +63,14 @@ class TwinOps:
 
     def combine(self, x: F64, weights: F64 | None) -> F64:
         return combine_ref(x, weights)
+
+    def spread(self, x: F64, weights: F64 | None, slots: int) -> F64:
+        return spread_ref(x, weights, slots)
+
+    def route(
+        self, rule: Routing, logits: F64, bias: F64 | None, factors: F64 | None
+    ) -> tuple[F64, F64]:
+        return route_ref(rule, logits, bias, factors)
 
     def rope(self, x: F64, angles: Angles) -> F64:
         return rope_ref(x, angles.cos, angles.sin, angles.halves)

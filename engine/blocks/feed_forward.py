@@ -29,13 +29,9 @@ def shared(layer: Layer, h: Array, limit: float) -> Array:
     out = layer.linear("ffn_down_shexp", _hidden(layer, h, "ffn_gate_shexp", "ffn_up_shexp", limit))
     if layer.w.ffn_gate_inp_shexp is None:
         return out
-    gate = layer.linear("ffn_gate_inp_shexp", h)  # [rows, 1]
-
-    def gated(x: F64, g: F64) -> F64:
-        out: F64 = x / (1 + np.exp(-g))
-        return out
-
-    return layer.ops.twin(gated, out.shape, out, gate)
+    ops, gate = layer.ops, layer.linear("ffn_gate_inp_shexp", h)  # [rows, 1]
+    share = ops.gate("sigmoid", gate, np.ones(1, ops.number))
+    return ops.combine(out.reshape(len(out), 1, -1), share)
 
 
 def _hidden(layer: Layer, h: Array, gate_name: str, up_name: str, limit: float) -> Array:

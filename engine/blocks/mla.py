@@ -9,8 +9,6 @@ each head.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -115,15 +113,11 @@ def _expanded(
     k_plain = ops.columns(made, 0, spec.plain_dim) if spec.plain_dim else None
     k_turned = None
     if keys[1] is not None:
-        k_turned = ops.twin(_repeated(heads), (rows * heads, spec.rope_dim), keys[1])
+        k_turned = ops.spread(keys[1], None, heads).reshape(rows * heads, -1)
     q, k = _beside(layer, *queries), _beside(layer, k_plain, k_turned)
     shape = (rows, heads, -1)
     q = tempered(layer, q.reshape(shape))
     return _attend(layer, spec, h, ranked, (q, k.reshape(shape), v.reshape(shape)))
-
-
-def _repeated(heads: int) -> Callable[[F64], F64]:
-    return lambda x: np.repeat(x, heads, axis=0)
 
 
 def _attend(

@@ -6,19 +6,16 @@ y = sum of w[i] * expert[chosen[i]](x)                               (Shazeer et
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arch import Dense, Router
+from ...kernels.router import Routing, choose_ref, weigh_ref
+from ..arch import Dense
 from ..expert_spec import ExpertSpec
 from .feed_forward import activated, dense, shared
 from .layer import Array, Layer
 
 F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-LEAST = 6.103515625e-5  # the smallest normal float16: a weight sum is not taken for less
 
 
 def feed_forward(layer: Layer, h: Array, x: Array) -> Array:
@@ -121,8 +118,7 @@ def routed(layer: Layer, name: str, x: Array, ids: Array) -> Array:
 
 def weighted_inputs(layer: Layer, h: Array, weights: Array) -> Array:
     """Each row times each of its experts' weights: [rows, slots, embedding]."""
-    shape = (*weights.shape, h.shape[1])
-    return layer.ops.twin(lambda x, w: x[:, None] * w[:, :, None], shape, h, weights)
+    return layer.ops.spread(h, weights, weights.shape[1])
 
 
 def chosen(
@@ -131,34 +127,18 @@ def chosen(
     """Ids of each row's experts, best first, and their weights: [rows, used] each."""
     shape, tokens = (2, len(logits), spec.used), layer.step.tokens
     table = getattr(layer.w, "ffn_gate_tid2eid", None)
-    scale = getattr(layer.w, "ffn_down_exps_scale", None)
-
-    def pick(x: F64) -> F64:
-        both = choose(spec, x, bias, None if table is None else table[tokens])
-        if scale is not None:
-            both[1] *= scale[both[0].astype(np.int64)]
-        return both
-
-    both = layer.ops.twin(pick, shape, logits)
+    factors = getattr(layer.w, "ffn_down_exps_scale", None)
+    if table is None:
+        ids, weights = layer.ops.route(routing(spec), logits, bias, factors)
+        return ids, weights
+    both = layer.ops.twin(lambda x: choose(spec, x, bias, table[tokens]), shape, logits)
     return both[0], both[1]
 
 
-def _softmax(x: F64) -> F64:
-    p: F64 = np.exp(x - x.max(-1, keepdims=True))
-    return p / _sum(p)
-
-
-def _sum(x: F64) -> F64:
-    """Over the last axis, from its first number on, whatever the number of rows."""
-    return np.cumsum(x, axis=-1)[..., -1:]
-
-
-SCORES: dict[Router, Callable[[F64], F64]] = {
-    Router.SOFTMAX: _softmax,
-    Router.SIGMOID: lambda x: 1 / (1 + np.exp(-x)),
-    Router.SOFTMAX_OF_CHOSEN: lambda x: x,
-    Router.SQRT_SOFTPLUS: lambda x: np.sqrt(np.logaddexp(0, x)),
-}
+def routing(spec: ExpertSpec) -> Routing:
+    """The router's rule."""
+    scores = spec.router.name.lower()
+    return Routing(scores, spec.used, spec.normed, spec.scale, spec.groups, spec.groups_used)
 
 
 def choose(spec: ExpertSpec, logits: F64, bias: Array | None, given: Array | None = None) -> F64:
@@ -166,34 +146,9 @@ def choose(spec: ExpertSpec, logits: F64, bias: Array | None, given: Array | Non
 
     `given` [rows, used] are the ids where the token says them.
     """
-    scores = SCORES[spec.router](logits)
-    ranked = scores if bias is None else scores + bias
-    ids = np.argsort(-_open_groups(spec, ranked), axis=-1, kind="stable")[:, : spec.used]
-    ids = ids if given is None else np.asarray(given, np.int64)
-    weights = weigh(spec, np.take_along_axis(scores, ids, -1))
-    return np.stack([ids.astype(np.float64), weights])
-
-
-def weigh(spec: ExpertSpec, scores: F64) -> F64:
-    """Scores of the chosen [rows, used] -> their weights."""
-    weights = _softmax(scores) if spec.router is Router.SOFTMAX_OF_CHOSEN else scores
-    if spec.normed:
-        weights = weights / np.maximum(_sum(weights), LEAST)
-    return weights * spec.scale
-
-
-def _open_groups(spec: ExpertSpec, scores: F64) -> F64:
-    """-inf for experts outside the best groups, by a group's two best (DeepSeek-AI, V3, 2024)."""
-    if spec.groups == 1:
-        return scores
-    grouped = scores.reshape(len(scores), spec.groups, -1)
-    best = _sum(-np.sort(-grouped, axis=-1)[..., :2])[..., 0]
-    order = np.argsort(-best, axis=-1, kind="stable")
-    out = np.full_like(grouped, -np.inf)
-    for rank in range(spec.groups_used):
-        rows, group = np.arange(len(scores)), order[:, rank]
-        out[rows, group] = grouped[rows, group]
-    return out.reshape(scores.shape)
+    rule = routing(spec)
+    ids = choose_ref(rule, logits, bias) if given is None else np.asarray(given, np.float64)
+    return np.stack([ids, weigh_ref(rule, logits, ids)])
 
 
 def _with_chunks(layer: Layer, spec: ExpertSpec, x: Array, logits: Array) -> Array:
@@ -202,9 +157,9 @@ def _with_chunks(layer: Layer, spec: ExpertSpec, x: Array, logits: Array) -> Arr
     used = min(spec.used, spec.count // spec.per_chunk)
 
     def choose_chunks(raw: F64) -> F64:
-        ids = np.argsort(-raw, axis=-1, kind="stable")[:, :used] // spec.per_chunk
-        weights = weigh(spec, np.take_along_axis(SCORES[spec.router](raw), ids, -1))
-        return np.stack([ids.astype(np.float64), weights])
+        order = np.argsort(-raw, axis=-1, kind="stable")[:, :used]
+        ids = (order // spec.per_chunk).astype(np.float64)
+        return np.stack([ids, weigh_ref(routing(spec), raw, ids)])
 
     both = ops.twin(choose_chunks, (2, len(x), used), logits)
     ids, weights = both[0], both[1]

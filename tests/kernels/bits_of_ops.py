@@ -25,8 +25,10 @@ from gnomon.kernels.matmul import emit_matmul, rows_at_once
 from gnomon.kernels.pool import Pool, aligned
 from gnomon.kernels.quants.random_blocks import random_blocks
 from gnomon.kernels.rms_norm import rms_norm
+from gnomon.kernels.router import Routing
 from gnomon.kernels.spans import Spans
 from gnomon.kernels.tape import Tape
+from gnomon.kernels.tape_ops import TapeOps
 from gnomon.kernels.team import team
 from gnomon.kernels.tiles.load import load_tiles
 
@@ -107,6 +109,20 @@ def gate(rng: np.random.Generator) -> Any:
     return out
 
 
+def routed(rng: np.random.Generator) -> Any:
+    """5 rows of 64 numbers choose 2 of 4 experts, in 2 of 4 groups, and get their products."""
+    ops = TapeOps(True, 1)
+    blocks = random_blocks(BY_NAME["q8_0"], 4 * 19 * 2, rng).reshape(-1)
+    weight = ops.matrix(TensorInfo("w", BY_NAME["q8_0"], (4, 19, 64), blocks, "little"))
+    x, logits = (rng.standard_normal((5, n), dtype=np.float32) for n in (64, 4))
+    tape = ops.record()
+    ids, weights = ops.route(Routing("softmax", 2, True, 1.5, 4, 2), logits, logits[0], None)
+    out = ops.combine(ops.experts(weight, x, ids), weights)
+    with team().lock:
+        ops.run(tape)
+    return np.array(out)
+
+
 OPERATIONS: dict[str, Make] = {
     "int8 q4_0, 1 row": matmul("q4_0", 1),
     "int8 q6_k, 9 rows": matmul("q6_k", 9),
@@ -117,6 +133,7 @@ OPERATIONS: dict[str, Make] = {
     "float bf16, 9 rows": matmul("bf16", 9, False),
     "attention, 1 row": attention(1),
     "attention, 9 rows": attention(9),
+    "routed": routed,
     "norm": norm,
     "gate": gate,
 }

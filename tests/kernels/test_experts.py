@@ -9,7 +9,7 @@ import pytest
 
 from gnomon.formats.ggml_types import BY_NAME
 from gnomon.formats.gguf import TensorInfo
-from gnomon.kernels.experts import combine_ref, experts_ref
+from gnomon.kernels.experts import combine_ref, experts_ref, spread_ref
 from gnomon.kernels.tape_ops import TapeOps
 from gnomon.kernels.team import team
 
@@ -112,3 +112,13 @@ def test_chosen_rows_of_a_table_are_added() -> None:
     ops = TapeOps(False, 2)
     found = run(ops, lambda: ops.add_chosen(y, table, ids))
     assert np.array_equal(found, y + table[ids.astype(int)])
+
+
+@pytest.mark.parametrize("n", [1, 15, 16, 40])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_rows_are_spread_over_slots(n: int, weighted: bool) -> None:
+    rng = np.random.default_rng(n)
+    x = rng.standard_normal((5, 50), dtype=np.float32)[:, :n]
+    weights = rng.standard_normal((5, 3), dtype=np.float32) if weighted else None
+    ops = TapeOps(False, 2)
+    assert np.array_equal(run(ops, lambda: ops.spread(x, weights, 3)), spread_ref(x, weights, 3))

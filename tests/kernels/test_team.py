@@ -11,9 +11,10 @@ import time
 import numpy as np
 import pytest
 
+from gnomon.kernels._jit import DISABLED
 from gnomon.kernels.simd import load_i64, store_i64
 from gnomon.kernels.tape import Tape, kernel
-from gnomon.kernels.team import YIELD, Team, default_threads, pause, team
+from gnomon.kernels.team import FLAGS, SPINS, YIELDS, Team, default_threads, pause, team
 
 
 @kernel("test_count_parts")
@@ -33,28 +34,6 @@ def test_every_part_of_every_operation_runs_once(threads: int) -> None:
     out = np.zeros(37, np.int64)
     counting_tape(out, 200).run(team(), threads)
     assert (out == 200).all()
-
-
-@kernel("test_note_thread_after")
-def note_thread(part, parts, thread, out, pauses):
-    if thread == 0:
-        for _ in range(pauses):
-            pause()
-    store_i64(out + 8 * part, thread)
-
-
-def test_a_worker_that_fell_asleep_over_a_long_operation_is_woken_for_the_next() -> None:
-    long, short = np.zeros(1, np.int64), np.zeros((40, 8), np.int64)
-    tape = Tape()
-    tape.emit(note_thread, 1, (long, 10_000_000), [], [long])  # one part: the worker has none
-    for row in short:
-        tape.emit(note_thread, 8, (row, 10_000), [], [row, short])
-    eager = Team()
-    eager._words[YIELD // 8] = 0  # it sleeps soon, however busy the machine is
-    with eager.lock:
-        tape.run(eager, 2)
-    eager.stop()
-    assert short[1:].any()  # the first row runs beside the long operation
 
 
 def test_two_python_threads_may_use_the_team() -> None:
@@ -83,6 +62,36 @@ def test_an_idle_team_uses_no_processor_time() -> None:
         if time.process_time() - before < 0.03:
             return
         assert time.monotonic() < deadline
+
+
+@kernel("test_long_part")
+def long_part(part, parts, thread, turns, out):
+    for _ in range(turns):
+        pause()
+    store_i64(out, load_i64(out) + 1)
+
+
+@kernel("test_copy_word")
+def copy_word(part, parts, thread, word, out):
+    store_i64(out, load_i64(word))
+
+
+@pytest.mark.skipif(DISABLED, reason="nobody waits")
+def test_no_worker_sleeps_while_a_call_runs() -> None:
+    """Nobody would wake it before the next call: one long part would leave the rest to one."""
+    own, done, asleep = Team(), np.zeros(1, np.int64), np.full(1, -1)
+    tape, flag = Tape(), own._words[FLAGS // 8 + 1 :]
+    counting_tape(np.zeros(8, np.int64), 5).run(own, 2)
+    deadline = time.monotonic() + 60
+    while not flag[0]:  # the worker has its code once it sleeps for the first time
+        time.sleep(0.01)
+        assert time.monotonic() < deadline
+    tape.emit(long_part, 1, (1000 * (SPINS + YIELDS), done), [], [done])
+    tape.emit(copy_word, 1, (flag, asleep), [done], [asleep])
+    with own.lock:
+        tape.run(own, 2)
+    own.stop()
+    assert (done[0], asleep[0]) == (1, 0)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
