@@ -100,10 +100,11 @@ class Speculation:
         self._at = 0  # how many of them the text has come past
         self._watched: tuple[Any, list[int]] | None = None
         self._watched_at = 0
+        self._begun: set[Any] = set()  # kinds of which a draft was made since the last restart
 
     def restart(self, tokens: Sequence[int]) -> None:
         """The text is now this: a prompt, or what dropping left."""
-        self._watched = None
+        self._watched, self._begun = None, set()
         for drafter in self._drafters:
             drafter.restart(tokens)
 
@@ -192,8 +193,9 @@ class Speculation:
         self._watched = None
         began = perf_counter()
         draft = by_offer[id(offer)].propose(length)
-        if not offer.free and draft.ids:
+        if not offer.free and draft.ids and offer.kind in self._begun:
             self._policy.timings.note(offer.kind, (perf_counter() - began) / len(draft.ids))
+        self._begun.add(offer.kind)  # the first one also reads the prompt, which says nothing
         return self._fit(draft, length), offer.kind
 
     def _choose(self, offers: list[Offer], most: int) -> tuple[Offer | None, int]:

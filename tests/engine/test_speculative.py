@@ -276,6 +276,15 @@ def test_costs_are_measured_in_the_run(make_toy: MakeToy) -> None:
     assert costs.best("scripted") is not None
 
 
+def test_the_first_draft_of_an_answer_which_reads_the_prompt_is_not_measured(
+    make_toy: MakeToy,
+) -> None:
+    costs, noted = Timings(), list[Any]()
+    costs.note = lambda what, seconds: noted.append(what)  # type: ignore[method-assign]
+    text(make(make_toy(), "a", Scripted(next_letters), exact=3, timings=costs))
+    assert noted.count("scripted") == noted.count(4) - 1 > 0
+
+
 # --- rejection -----------------------------------------------------------------------------------
 
 N_VOCAB = 16
