@@ -188,8 +188,10 @@ EXPERTS_FUSED = (
 EXPERTS_APART = (
     ("ffn_gate_exps.weight?=", "experts, expert, narrow"),
     ("ffn_gate_exps.bias?#", "experts, expert"),
+    ("ffn_gate_exps.scale?#", "experts"),
     ("ffn_up_exps.weight=", "experts, expert, narrow"),
     ("ffn_up_exps.bias?#", "experts, expert"),
+    ("ffn_up_exps.scale?#", "experts"),
 )
 SHARED_GATED = (("ffn_gate_shexp.weight", "shared, dim"), ("ffn_up_shexp.weight", "shared, dim"))
 SHARED_FUSED = (("ffn_up_shexp.weight", "2*shared, dim"),)

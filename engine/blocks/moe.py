@@ -108,8 +108,13 @@ def _fused(layer: Layer, spec: ExpertSpec, x: Array, ids: Array) -> tuple[Array,
 
 
 def routed(layer: Layer, name: str, x: Array, ids: Array) -> Array:
-    """Each row's experts' products, plus their biases: [rows, slots, n]."""
+    """Each row's experts' products, times their scales, plus their biases: [rows, slots, n]."""
     out = layer.ops.experts(getattr(layer.w, name), x, ids)
+    scale = getattr(layer.w, f"{name}_scale", None)
+    if scale is not None and name != "ffn_down_exps":  # that one is in the router's weights
+        factors = layer.ops.twin(lambda ids: scale[ids.astype(np.int64)], ids.shape, ids)
+        pairs = out.reshape(ids.size, 1, -1), factors.reshape(ids.size, 1)
+        out = layer.ops.combine(*pairs).reshape(out.shape)
     bias = getattr(layer.w, f"{name}_bias", None)
     if bias is None:
         return out

@@ -115,6 +115,7 @@ def weights_apart() -> dict[str, Any]:
     shapes: dict[str, tuple[int, ...]] = {
         "ffn_gate": (WIDTH, DIM), "ffn_up": (WIDTH, DIM), "ffn_down": (DIM, WIDTH),
         "ffn_gate_inp": (4, DIM), "ffn_gate_inp_scale": (DIM,), "ffn_down_exps_scale": (4,),
+        "ffn_gate_exps_scale": (4,), "ffn_up_exps_scale": (4,),
         "ffn_gate_exps": (4, NARROW, DIM), "ffn_up_exps": (4, NARROW, DIM),
         "ffn_down_exps": (4, DIM, NARROW), "ffn_norm": (DIM,), "pre_ffw_norm_2": (DIM,),
         "post_ffw_norm_1": (DIM,), "post_ffw_norm_2": (DIM,),
@@ -130,7 +131,8 @@ def apart_by_hand(w: dict[str, Any], x: Any) -> Any:
     best = np.argsort(-scores)[:2]
     h, total = rms(x, w["pre_ffw_norm_2"]), np.zeros(DIM)
     for e in best:
-        hidden = gelu(w["ffn_gate_exps"][e] @ h) * (w["ffn_up_exps"][e] @ h)
+        gate = w["ffn_gate_exps"][e] @ h * w["ffn_gate_exps_scale"][e]
+        hidden = gelu(gate) * (w["ffn_up_exps"][e] @ h * w["ffn_up_exps_scale"][e])
         share = scores[e] / scores[best].sum() * w["ffn_down_exps_scale"][e]
         total += share * (w["ffn_down_exps"][e] @ hidden)
     return rms(dense, w["post_ffw_norm_1"]) + rms(total, w["post_ffw_norm_2"])
