@@ -19,7 +19,7 @@ from time import perf_counter
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from .errors import LMStudioPredictionError, LMStudioValueError
-from .prefix import SessionLike, rewind_to, shared_length
+from .prefix import SessionLike, shared_length
 from .speculative import Speculation
 from .stop_strings import StopStrings
 
@@ -248,7 +248,7 @@ class Generation:
     def _drop_and_read(self, tokens: list[int]) -> Any:
         kept = dropped(tokens, self._limits)
         self._speculation.restart(kept)
-        rewind_to(self.session, min(shared_length(kept, tokens), len(kept) - 1))
+        self.session.rewind(min(shared_length(kept, tokens), len(kept) - 1))
         return self._read(kept, lambda share: None)
 
     def _rest(self) -> str:

@@ -13,8 +13,6 @@ from itertools import islice
 from threading import Lock
 from typing import Any, Generic, Literal, Protocol, Self, TypeVar
 
-from .errors import LMStudioValueError
-
 KEEP = 4
 
 
@@ -42,14 +40,6 @@ def shared_length(a: Sequence[int], b: Sequence[int]) -> int:
     return next((at for at, (x, y) in pairs if x != y), min(len(a), len(b)))
 
 
-def rewind_to(session: SessionLike, position: int) -> None:
-    """Rewind; to the start where the state of `position` is no longer kept (recurrent models)."""
-    try:
-        session.rewind(position)
-    except LMStudioValueError:
-        session.rewind(0)
-
-
 class PrefixCache(Generic[S]):
     """Sessions of finished calls, for the next call to start from."""
 
@@ -66,7 +56,7 @@ class PrefixCache(Generic[S]):
             session = self._fork_nearest(ids)
         if session is None:
             return self._new_session()
-        rewind_to(session, min(shared_length(session.tokens, ids), len(ids) - 1))
+        session.rewind(min(shared_length(session.tokens, ids), len(ids) - 1))
         return session
 
     def release(self, session: S) -> None:

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from gnomon.engine.errors import LMStudioValueError
-from gnomon.engine.prefix import PrefixCache, rewind_to, shared_length
+from gnomon.engine.prefix import PrefixCache, shared_length
 
 MakeToy = Callable[..., Any]
 
@@ -99,18 +98,3 @@ def test_close_closes_every_session_and_those_released_later(make_toy: MakeToy) 
     cache.close()
     cache.release(late)
     assert model.live == 0
-
-
-def test_a_state_no_longer_kept_means_starting_over(make_toy: MakeToy) -> None:
-    session = make_toy().session()
-    session.feed([1, 2, 3])
-    plain = session.rewind
-
-    def only_to_start(position: int) -> None:
-        if position:
-            raise LMStudioValueError("before the last checkpoint kept")
-        plain(position)
-
-    session.rewind = only_to_start
-    rewind_to(session, 2)
-    assert session.tokens == []
