@@ -15,6 +15,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .engine.api.async_client import (
+        AsyncClient as AsyncClient,
+    )
+    from .engine.api.async_models import (
+        AsyncEmbeddingModel as AsyncEmbeddingModel,
+        AsyncLLM as AsyncLLM,
+    )
+    from .engine.api.async_sessions import (
+        AnyAsyncDownloadedModel as AnyAsyncDownloadedModel,
+        AsyncDownloadedEmbeddingModel as AsyncDownloadedEmbeddingModel,
+        AsyncDownloadedLlm as AsyncDownloadedLlm,
+    )
+    from .engine.api.async_stream import (
+        AsyncPredictionStream as AsyncPredictionStream,
+    )
     from .engine.api.chat import (
         Chat as Chat,
     )
@@ -139,6 +154,17 @@ if TYPE_CHECKING:
 
 # Where each public name lives; the imports above say the same to type checkers.
 _HOMES = {
+    ".engine.api.async_client": ("AsyncClient",),
+    ".engine.api.async_models": (
+        "AsyncEmbeddingModel",
+        "AsyncLLM",
+    ),
+    ".engine.api.async_sessions": (
+        "AnyAsyncDownloadedModel",
+        "AsyncDownloadedEmbeddingModel",
+        "AsyncDownloadedLlm",
+    ),
+    ".engine.api.async_stream": ("AsyncPredictionStream",),
     ".engine.api.chat": ("Chat",),
     ".engine.api.client": (
         "Client",

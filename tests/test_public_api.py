@@ -64,17 +64,23 @@ def test_importing_gnomon_loads_no_engine() -> None:
     assert not {"numpy", "msgspec"} & loaded_by("import gnomon")
 
 
+def test_asyncio_waits_for_the_first_asynchronous_name() -> None:
+    assert "asyncio" not in loaded_by("import gnomon; gnomon.Chat('hi')")
+
+
 LM_STUDIO = """
-    ActResult AssistantResponse BaseModel Chat ChatHistoryData Client DownloadedLlm FileHandle LLM
-    LMStudioCancelledError LMStudioChannelClosedError LMStudioClientError LMStudioError
-    LMStudioModelNotFoundError LMStudioOSError LMStudioPredictionError LMStudioPresetNotFoundError
-    LMStudioRuntimeError LMStudioServerError LMStudioTimeoutError LMStudioUnknownMessageWarning
-    LMStudioValueError LMStudioWebsocketError LlmInfo LlmInstanceInfo LlmLoadModelConfig
-    LlmPredictionConfig LlmPredictionFragment LlmPredictionStats ModelSchema PredictionResult
-    PredictionRoundResult PredictionStream SystemPrompt TextData ToolCallRequest ToolCallResultData
-    ToolFunctionDef ToolResultMessage UserMessage ValidationError configure_default_client
-    get_default_client get_sync_api_timeout list_downloaded_models list_loaded_models llm
-    prepare_image set_sync_api_timeout
+    ActResult AnyAsyncDownloadedModel AssistantResponse AsyncClient AsyncDownloadedEmbeddingModel
+    AsyncDownloadedLlm AsyncEmbeddingModel AsyncLLM AsyncPredictionStream BaseModel Chat
+    ChatHistoryData Client DownloadedLlm FileHandle LLM LMStudioCancelledError
+    LMStudioChannelClosedError LMStudioClientError LMStudioError LMStudioModelNotFoundError
+    LMStudioOSError LMStudioPredictionError LMStudioPresetNotFoundError LMStudioRuntimeError
+    LMStudioServerError LMStudioTimeoutError LMStudioUnknownMessageWarning LMStudioValueError
+    LMStudioWebsocketError LlmInfo LlmInstanceInfo LlmLoadModelConfig LlmPredictionConfig
+    LlmPredictionFragment LlmPredictionStats ModelSchema PredictionResult PredictionRoundResult
+    PredictionStream SystemPrompt TextData ToolCallRequest ToolCallResultData ToolFunctionDef
+    ToolResultMessage UserMessage ValidationError configure_default_client get_default_client
+    get_sync_api_timeout list_downloaded_models list_loaded_models llm prepare_image
+    set_sync_api_timeout
 """
 
 

@@ -1,15 +1,19 @@
-"""act: rounds of prediction and tool calls, until a round calls no tool."""
+"""act: rounds of prediction and tool calls, until a round calls no tool.
+
+`Act.rounds` plays them and yields what it needs done: an answer made, tools called. Who does that,
+threads here or an event loop (async_act.py), is the caller's choice.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from time import perf_counter
-from typing import Any, TypedDict
+from typing import Any, TypeAlias, TypedDict
 
 import msgspec
 
@@ -24,6 +28,46 @@ from .tools import Tool, ToolDefinition, parse_call, prepare_tools
 
 InvalidHandler = Callable[[LMStudioPredictionError, ToolCallRequest | None], str | None]
 OpenRound = Callable[[Chat, list[dict[str, Any]] | None, CallOptions], PredictionStream]
+
+
+@dataclass(frozen=True)
+class Ask:
+    """An answer wanted; send back its finished stream."""
+
+    chat: Chat
+    offered: list[dict[str, Any]] | None
+    options: CallOptions
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """A call wanted. Of a list of these send back each with its result as JSON or what it raised.
+
+    Results are told to the model in the order sent back.
+    """
+
+    tool: Tool | None
+    request: ToolCallRequest
+
+    def bound(self) -> Callable[[], Any]:
+        """The tool with its arguments; `LMStudioPredictionError` if there are none that fit."""
+        if self.tool is None:
+            raise LMStudioPredictionError(f"Cannot find tool with name {self.request.name}.")
+        try:
+            checked = self.tool.checked(self.request.arguments)
+        except msgspec.ValidationError as error:
+            raise LMStudioPredictionError(
+                f"Failed to parse arguments for tool {self.request.name}: {error}"
+            ) from error
+        return partial(self.tool.implementation, **checked)
+
+    def made(self) -> str:
+        """Call the tool here and now."""
+        return as_json(self.bound()())
+
+
+Outcomes: TypeAlias = list[tuple[ToolCall, str | BaseException]]
+Rounds: TypeAlias = Generator[Ask | list[ToolCall], Any, ActResult]
 
 
 class ActOptions(TypedDict, total=False):
@@ -60,40 +104,54 @@ class Act:
     on_prompt_processing_progress: Callable[..., Any] | None = None
     handle_invalid_tool_request: InvalidHandler | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("max_prediction_rounds", "max_parallel_tool_calls"):
+            most = getattr(self, name)
+            if most is not None and most < 1:
+                raise LMStudioValueError(f"{name} is {most}, expected at least 1")
+
     def run(self, open_round: OpenRound, chat: Chat, tools: Iterable[ToolDefinition]) -> ActResult:
-        """Predict, call tools, tell the model, until it calls none; `chat` grows."""
-        most = self.max_prediction_rounds
-        if most is not None and most < 1:
-            raise LMStudioValueError(f"max_prediction_rounds is {most}, expected at least 1")
-        ready = prepare_tools(tools)
-        started = perf_counter()
+        """Play the rounds; tools run in threads, results are told as they come."""
+        rounds = self.rounds(chat, prepare_tools(tools))
+        done: PredictionStream | Outcomes | None = None
         with ThreadPoolExecutor(self.max_parallel_tool_calls) as pool:
-            for number in count():
-                last = most is not None and number == most - 1
-                if not self._round(open_round, chat, {} if last else ready, number, pool):
-                    break
+            while True:
+                try:
+                    wanted = rounds.send(done)
+                except StopIteration as end:
+                    result: ActResult = end.value
+                    return result
+                done = (
+                    _answered(wanted, open_round)
+                    if isinstance(wanted, Ask)
+                    else _called(wanted, pool)
+                )
+
+    def rounds(self, chat: Chat, tools: dict[str, Tool]) -> Rounds:
+        """Predict, call tools, tell the model, until it calls none; `chat` grows."""
+        started = perf_counter()
+        for number in count():
+            last = number + 1 == self.max_prediction_rounds
+            if not (yield from self._round(chat, {} if last else tools, number)):
+                break
         return ActResult(rounds=number + 1, total_time_seconds=perf_counter() - started)
 
     def _round(
-        self,
-        open_round: OpenRound,
-        chat: Chat,
-        tools: dict[str, Tool],
-        number: int,
-        pool: ThreadPoolExecutor,
-    ) -> bool:
+        self, chat: Chat, tools: dict[str, Tool], number: int
+    ) -> Generator[Ask | list[ToolCall], Any, bool]:
         """Play one round; True if it called tools."""
         call_back(self.on_round_start, number)
         offered = [tool.definition for tool in tools.values()] or None
-        stream = open_round(chat, offered, self._callbacks(number))
-        prediction = stream.wait_for_result()
+        stream: PredictionStream = yield Ask(chat.copy(), offered, self._callbacks(number))
+        prediction = stream.result()
         call_back(
             self.on_prediction_completed, PredictionRoundResult.from_result(prediction, number)
         )
         requests = self._requests(stream.tool_calls, number)
         if requests and not tools:
             raise self._refused("the model asked for a tool in the last round", None)
-        self._extend(chat, prediction, requests, tools, pool)
+        calls = [ToolCall(tools.get(request.name), request) for request in requests]
+        self._extend(chat, prediction, requests, (yield calls) if calls else [])
         call_back(self.on_round_end, number)
         return bool(requests)
 
@@ -102,10 +160,14 @@ class Act:
         chat: Chat,
         prediction: PredictionResult,
         requests: list[ToolCallRequest],
-        tools: dict[str, Tool],
-        pool: ThreadPoolExecutor,
+        outcomes: Outcomes,
     ) -> None:
-        results = self._results(requests, tools, pool)
+        results = [
+            ToolCallResultData(
+                content=self._content(outcome, call.request), tool_call_id=call.request.id
+            )
+            for call, outcome in outcomes
+        ]
         messages: list[Any] = [chat.add_assistant_response(prediction, requests)]
         if results:
             messages.append(chat.add_tool_results(results))
@@ -133,33 +195,18 @@ class Act:
             requests.append(request)
         return requests
 
-    def _results(
-        self, requests: list[ToolCallRequest], tools: dict[str, Tool], pool: ThreadPoolExecutor
-    ) -> list[ToolCallResultData]:
-        calls: dict[Future[Any], ToolCallRequest] = {
-            pool.submit(partial(_call, tools.get(request.name), request)): request
-            for request in requests
-        }
-        return [
-            ToolCallResultData(
-                content=self._content(done, calls[done]), tool_call_id=calls[done].id
-            )
-            for done in as_completed(calls)
-        ]
-
-    def _content(self, done: Future[str], request: ToolCallRequest) -> str:
+    def _content(self, outcome: str | BaseException, request: ToolCallRequest) -> str:
         """What the model is told of a call: its result as JSON, or what went wrong."""
-        error = done.exception()
-        if error is None:
-            return done.result()
-        if not isinstance(error, Exception):
-            raise error
-        if isinstance(error, LMStudioPredictionError):
-            return self._told(error, request) or str(error)
-        text = f"Unhandled Python exception: {error!r}"
+        if isinstance(outcome, str):
+            return outcome
+        if not isinstance(outcome, Exception):
+            raise outcome
+        if isinstance(outcome, LMStudioPredictionError):
+            return self._told(outcome, request) or str(outcome)
+        text = f"Unhandled Python exception: {outcome!r}"
         failed = LMStudioPredictionError(text)
-        failed.__cause__ = error
-        return json.dumps(self._told(failed, request) or text, ensure_ascii=False)
+        failed.__cause__ = outcome
+        return as_json(self._told(failed, request) or text)
 
     def _told(self, error: LMStudioPredictionError, request: ToolCallRequest | None) -> str | None:
         if self.handle_invalid_tool_request is None:
@@ -172,13 +219,22 @@ class Act:
         return error
 
 
-def _call(tool: Tool | None, request: ToolCallRequest) -> str:
-    if tool is None:
-        raise LMStudioPredictionError(f"Cannot find tool with name {request.name}.")
-    try:
-        checked = tool.checked(request.arguments)
-    except msgspec.ValidationError as error:
-        raise LMStudioPredictionError(
-            f"Failed to parse arguments for tool {request.name}: {error}"
-        ) from error
-    return json.dumps(tool.implementation(**checked), ensure_ascii=False)
+def as_json(result: object) -> str:
+    """A tool's result as the model is told it."""
+    return json.dumps(result, ensure_ascii=False)
+
+
+def _answered(wanted: Ask, open_round: OpenRound) -> PredictionStream:
+    stream = open_round(wanted.chat, wanted.offered, wanted.options)
+    stream.wait_for_result()
+    return stream
+
+
+def _called(calls: list[ToolCall], pool: ThreadPoolExecutor) -> Outcomes:
+    running = {pool.submit(call.made): call for call in calls}
+    return [(running[done], _outcome(done)) for done in as_completed(running)]
+
+
+def _outcome(done: Future[str]) -> str | BaseException:
+    error = done.exception()
+    return done.result() if error is None else error

@@ -74,13 +74,7 @@ class LLM(SyncModelHandle):
         `max_parallel_tool_calls`, `handle_invalid_tool_request`, and callbacks that take the
         round's number last.
         """
-
-        def open_round(
-            history: Chat, offered: list[dict[str, Any]] | None, call: CallOptions
-        ) -> PredictionStream:
-            return self._answer(history.copy(), offered, call, expects_tools=True)
-
-        return Act(**options).run(open_round, Chat.from_history(chat), tools)
+        return Act(**options).run(self._open_round, Chat.from_history(chat), tools)
 
     def apply_prompt_template(
         self, history: ChatInput, opts: Mapping[str, Any] | None = None
@@ -110,6 +104,12 @@ class LLM(SyncModelHandle):
         with self._instance.in_use() as model:
             session: Session = model.session(context_length)
             return session
+
+    def _open_round(
+        self, chat: Chat, offered: list[dict[str, Any]] | None, call: CallOptions
+    ) -> PredictionStream:
+        """One round of `act`; the chat must not change afterwards."""
+        return self._answer(chat, offered, call, expects_tools=True)
 
     def _answer(
         self,

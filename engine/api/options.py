@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeAlias, TypedDict
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self, TypeAlias, TypedDict
 
 from .config import PredictionConfigInput
 from .messages import AssistantResponse
@@ -43,6 +43,13 @@ class CallOptions:
     on_first_token: PredictionFirstTokenCallback | None = None
     on_prediction_fragment: PredictionFragmentCallback | None = None
     on_prompt_processing_progress: PromptProcessingCallback | None = None
+
+    def wrapped(self, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Self:
+        """The same with `wrap(callback)` in place of each callback."""
+        names = [field.name for field in fields(self) if field.name.startswith("on_")]
+        given: dict[str, Any] = {name: getattr(self, name) for name in names}
+        wrapped: dict[str, Any] = {name: wrap(heard) for name, heard in given.items() if heard}
+        return replace(self, **wrapped)
 
 
 def call_back(callback: Callable[..., Any] | None, *arguments: object) -> None:

@@ -7,10 +7,10 @@ what was made so far and stop reason userStopped. Work happens in the thread tha
 from __future__ import annotations
 
 import weakref
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 from ..errors import LMStudioCancelledError, LMStudioRuntimeError
 from .config import LlmLoadModelConfig, LlmPredictionConfig
@@ -48,7 +48,12 @@ class PredictionStream:
 
     def close(self) -> None:
         """Give up an unfinished answer: `result` then raises `LMStudioCancelledError`."""
-        self._give_up(LMStudioCancelledError("the prediction was closed before it was complete"))
+        self._give_up()
+        running = self._running and self._running()
+        if running:
+            # Another thread may be making it: then it ends at its next token.
+            with suppress(ValueError):
+                running.close()
 
     def wait_for_result(self) -> PredictionResult:
         """Make the whole answer and return it."""
@@ -99,11 +104,10 @@ class PredictionStream:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if error is not None:
-            self._give_up(error)
+        self._give_up(error)
         self.close()
 
-    def __iter__(self) -> Iterator[LlmPredictionFragment]:
+    def __iter__(self) -> Fragments:
         if self._received:
             raise LMStudioRuntimeError("the prediction has already been received")
         self._received = self._started = True
@@ -136,20 +140,32 @@ class PredictionStream:
             call_back(self._callbacks.on_prompt_processing_progress, share)
 
     def _finish(self) -> None:
-        if self._error is not None:
+        if self._ended:
             return
         self._result = self._prediction.result()
         if self._callbacks.on_message is not None:
             message = AssistantResponse(content=[TextData(text=self._result.content)])
             call_back(self._callbacks.on_message, message)
 
-    def _give_up(self, error: BaseException) -> None:
-        if self._result is not None or self._error is not None:
-            return
-        self._error = error
-        self.cancel()
-        running = self._running and self._running()
-        if running:
-            # Another thread may be making it: then it ends at its next token.
-            with suppress(ValueError):
-                running.close()
+    @property
+    def _ended(self) -> bool:
+        """Whether `result` has an answer or an error to raise."""
+        return self._result is not None or self._error is not None
+
+    def _give_up(self, error: BaseException | None = None) -> None:
+        """Make this error the result of an unfinished answer; `close` then ends its work."""
+        if not self._ended:
+            self._error = error or LMStudioCancelledError(
+                "the prediction was closed before it was complete"
+            )
+            self.cancel()
+
+    def _leave(self) -> None:
+        """Make what there is so far the result of an unfinished answer; `close` ends its work."""
+        if not self._ended:
+            self.cancel()
+            self._finish()
+
+    def _tell_through(self, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+        """Call `wrap(callback)` instead of each callback."""
+        self._callbacks = self._callbacks.wrapped(wrap)

@@ -72,14 +72,19 @@ class Tool:
         return msgspec.structs.asdict(msgspec.convert(dict(arguments or {}), self.arguments))
 
 
-def prepare_tools(tools: Iterable[ToolDefinition]) -> dict[str, Tool]:
-    """Tools by name; none at all, a name twice, or a coroutine is an error."""
+def prepare_tools(
+    tools: Iterable[ToolDefinition], *, asynchronous: bool = False
+) -> dict[str, Tool]:
+    """Tools by name; none at all, a name twice, or a coroutine is an error.
+
+    A coroutine is well for an `asynchronous` caller.
+    """
     ready: dict[str, Tool] = {}
     for given in tools:
         definition = _definition(given)
         if definition.name in ready:
             raise LMStudioValueError(f"two tools are named {definition.name!r}")
-        if inspect.iscoroutinefunction(definition.implementation):
+        if not asynchronous and inspect.iscoroutinefunction(definition.implementation):
             raise LMStudioValueError(
                 f"tool {definition.name!r} is asynchronous: not supported in the synchronous API"
             )

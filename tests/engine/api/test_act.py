@@ -162,6 +162,11 @@ def test_fewer_than_one_round_is_refused(toy: LLM) -> None:
         toy.act("hi", [add], max_prediction_rounds=0)
 
 
+def test_fewer_than_one_tool_at_a_time_is_refused(toy: LLM) -> None:
+    with pytest.raises(LMStudioValueError, match="max_parallel_tool_calls is 0"):
+        toy.act("hi", [add], max_parallel_tool_calls=0)
+
+
 def test_several_calls_of_a_round_are_all_made(make_llm: MakeLLM) -> None:
     seen: list[int] = []
 
