@@ -3,25 +3,31 @@
     [--model KEY_OR_FILE]          copying and prose with prompt lookup (smollm2-135m-instruct)
     [--target FILE --draft FILE]   synthetic acceptance: drafts cost what the draft model takes and
                                    stand with probability 0.7, whatever both models say
+    [--own FILE]                   the same with the file's own layers (make_nextn writes one), with
+                                   drafts that never stand, and prompts of 512 tokens
 
-Targets: at least 2.0 where 60 % of drafts or more stand, 0.97 where they fail, 1.8 synthetic. Runs
-with and without take turns; a ratio is that of the best run with to the best run without, because
-what else the machine does only slows down. The answers are compared as well: they must be the same.
+Targets: at least 2.0 where 60 % of drafts or more stand, 0.97 where they fail, 1.8 synthetic; by
+own layers, whose drafts cost more, 1.3 synthetic. Runs with and without take turns; a ratio is that
+of the best run with to the best run without, because what else the machine does only slows down.
+The answers are compared as well: they must be the same. For own layers the median of the turns'
+ratios stands beside it, for a machine whose speed changes from minute to minute.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 
 import gnomon as lms
 from gnomon.engine.draft_policy import Offer, Timings
-from gnomon.engine.drafters import Draft, ModelDrafter
+from gnomon.engine.drafters import Draft, Drafter, ModelDrafter, MTPDrafter
 from gnomon.engine.generate import Generation, Limits
+from gnomon.engine.load_config import LoadConfig
 from gnomon.engine.model import Model
 from gnomon.engine.speculative import Speculation
 from gnomon.sampling.params import SamplingParams
@@ -73,12 +79,19 @@ def main() -> None:
     parser.add_argument("--model", default="smollm2-135m-instruct")
     parser.add_argument("--target", type=Path)
     parser.add_argument("--draft", type=Path)
+    parser.add_argument("--own", type=Path)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--tokens", type=int, default=400)
     given = parser.parse_args()
-    if given.target is None:
+    if given.own is not None:
+        model = Model.open(given.own, LoadConfig(multi_token_prediction=True))
+        own_layers(model, given.rounds, given.tokens)
+        prompts(model, given.rounds)
+    elif given.target is None:
         lookups(lms.llm(given.model), given.rounds)
     else:
-        synthetic(Model.open(given.target), Model.open(given.draft), given.rounds)
+        models = Model.open(given.target), Model.open(given.draft)
+        synthetic(*models, given.rounds, given.tokens)
 
 
 def lookups(llm: Any, rounds: int) -> None:
@@ -111,9 +124,9 @@ def compare(llm: Any, name: str, prompt: str, config: dict[str, Any], rounds: in
 
 
 class Synthetic:
-    """A drafter that costs what a draft model costs, and is right as often as it is told to be."""
+    """A drafter that costs what another does, and is right as often as it is told to be."""
 
-    def __init__(self, inner: ModelDrafter, answer: Sequence[int], start: int, rate: float) -> None:
+    def __init__(self, inner: Drafter, answer: Sequence[int], start: int, rate: float) -> None:
         self._inner, self._answer, self._at = inner, answer, -start
         self._rate, self._rng = rate, np.random.default_rng(1)
 
@@ -134,17 +147,22 @@ class Synthetic:
         return Draft([id_ if self._rng.random() < self._rate else id_ ^ 1 for id_ in rest], [])
 
 
-def synthetic(target: Model, draft: Model, rounds: int, tokens: int = 400) -> None:
+Making = Callable[[Any, Sampler], Drafter]  # of a session
+
+
+def synthetic(target: Model, draft: Model, rounds: int, tokens: int) -> None:
     prompt, timings = list(range(100, 132)), Timings()
     costs = {name: step_seconds(model) for name, model in (("target", target), ("draft", draft))}
     print(f"a step takes {costs['target'] * 1e3:.2f} ms, one of the draft's", end=" ")
     print(f"{costs['draft'] / costs['target']:.1%} of it")
     speeds: dict[str, list[float]] = {"plain": [], "drafted": []}
     for turn in range(rounds + 1):
-        plain = run(target, None, prompt, None, timings, tokens)
-        drafted = run(target, draft, prompt, plain.predicted, timings, tokens)
-        if drafted.predicted != plain.predicted:
-            raise SystemExit("the answers differ")
+        plain = run(target, prompt, timings, tokens)
+        right = standing(
+            lambda _, sampler: ModelDrafter(draft.session(), sampler), prompt, plain, 0.7
+        )
+        drafted = run(target, prompt, timings, tokens, right)
+        check_same(drafted, plain)
         if turn:
             speeds["plain"].append(plain.tokens_per_second or 0.0)
             speeds["drafted"].append(drafted.tokens_per_second or 0.0)
@@ -152,36 +170,110 @@ def synthetic(target: Model, draft: Model, rounds: int, tokens: int = 400) -> No
     print(f"ratio {max(speeds['drafted']) / max(speeds['plain']):.2f}, {counts}")
 
 
+def own_layers(model: Model, rounds: int, tokens: int) -> None:
+    """Speed with the layers, and drafts that stand at each rate, over speed without them."""
+    prompt = list(range(100, 132))
+    rates = {"0.7 stand": 0.7, "none stands": 0.0}
+    timings = {name: Timings() for name in rates}
+    speeds: dict[str, list[float]] = {name: [] for name in ("without", "not drafting", *rates)}
+    counts: dict[str, Any] = {}
+
+    def note(name: str, made: Generation, turn: int) -> None:
+        check_same(made, without)
+        counts[name] = made._speculation.counts
+        if turn:  # the first compiles and records
+            speeds[name].append(made.tokens_per_second or 0.0)
+
+    for turn in range(rounds + 1):
+        without = run(model, prompt, Timings(), tokens)
+        note("without", without, turn)
+        note("not drafting", run(model, prompt, Timings(), tokens, ahead=True), turn)
+        for name, rate in rates.items():
+            right = standing(_own, prompt, without, rate)
+            note(name, run(model, prompt, timings[name], tokens, right, ahead=True), turn)
+    draft, step = (timings["0.7 stand"].best(what) or 0.0 for what in (MTPDrafter.KIND, 4))
+    print(f"a drafted token takes {draft * 1e3:.1f} ms, a step with three drafts {step * 1e3:.1f}")
+    for name, found in speeds.items():
+        each = np.divide(found, speeds["without"])
+        ratio = max(found) / max(speeds["without"])
+        print(f"{name:14s}{max(found):8.1f} t/s, ratio {ratio:.2f}", end=" ")
+        print(f"({np.median(each):.2f} of a turn's), {counts[name]}")
+
+
+def _own(session: Any, sampler: Sampler) -> Drafter:
+    return MTPDrafter(session.nextn, sampler)
+
+
+def prompts(model: Model, rounds: int, size: int = 512) -> None:
+    """Seconds of a prompt without and with the layers, and of their first drafted token."""
+    prompt = np.random.default_rng(1).integers(0, 256, size).tolist()
+    seconds: dict[str, list[float]] = {"without": [], "with": [], "draft": []}
+    for turn in range(rounds + 1):
+        for name in ("without", "with"):
+            with session_of(model, name == "with") as session:
+                began = perf_counter()
+                session.feed(prompt)
+                seconds[name].append(perf_counter() - began)
+                if session.nextn is None:
+                    continue
+                began = perf_counter()
+                with session.nextn.ahead() as ahead:
+                    ahead.feed(prompt[0])
+                seconds["draft"].append(perf_counter() - began)
+        if not turn:
+            seconds = {name: [] for name in seconds}
+    without, read, draft = (min(times) for times in seconds.values())
+    print(f"a prompt of {size} tokens takes {without:.2f} s, with the layers", end=" ")
+    print(f"{read / without:.2f} of it, with the first draft {(read + draft) / without:.2f}")
+
+
+def session_of(model: Model, ahead: bool) -> Any:
+    """A session with or without the layers ahead."""
+    session = model.session()
+    if not ahead:
+        session.nextn = None
+    return session
+
+
+def standing(make: Making, prompt: list[int], plain: Generation, rate: float) -> Making:
+    """Drafters made so, whose drafts stand as often as said in the answer of `plain`."""
+    answer = plain.predicted
+    return lambda session, sampler: Synthetic(make(session, sampler), answer, len(prompt), rate)
+
+
+def check_same(drafted: Generation, plain: Generation) -> None:
+    if drafted.predicted != plain.predicted:
+        raise SystemExit("the answers differ")
+
+
 def run(
-    target: Model,
-    draft: Model | None,
+    model: Model,
     prompt: list[int],
-    answer: Any,
     timings: Timings,
     tokens: int,
+    make: Making | None = None,
+    ahead: bool = False,
 ) -> Generation:
-    sampler = Sampler(SamplingParams(temperature=0.0, repeat_penalty=None), target.n_vocab)
-    drafters = []
-    if draft is not None:
-        inner = ModelDrafter(draft.session(), sampler)
-        drafters = [Synthetic(inner, answer, len(prompt), 0.7)]
-    made = Generation(
-        target.session(),
-        target.tokenizer.stream(),
-        sampler,
-        prompt,
-        Limits(context_length=target.context_length, max_tokens=tokens),
-        speculation=Speculation(drafters, n_vocab=target.n_vocab, timings=timings),
-    )
-    for _ in made:
-        pass
+    sampler = Sampler(SamplingParams(temperature=0.0, repeat_penalty=None), model.n_vocab)
+    with session_of(model, ahead) as session:
+        drafters = [make(session, sampler)] if make else []
+        made = Generation(
+            session,
+            model.tokenizer.stream(),
+            sampler,
+            prompt,
+            Limits(context_length=model.context_length, max_tokens=tokens),
+            speculation=Speculation(drafters, n_vocab=model.n_vocab, timings=timings),
+        )
+        for _ in made:
+            pass
     return made
 
 
 def step_seconds(model: Model) -> float:
     """Seconds of a step of one row."""
     timings = Timings()
-    run(model, None, [1, 2, 3], None, timings, 20)
+    run(model, [1, 2, 3], timings, 20)
     return timings.best(1) or 0.0
 
 

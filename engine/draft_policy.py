@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 # Row counts of a step are powers of two: kernels take rows in blocks of 4, 8 and 16 (five rows cost
 # what eight cost), and a model keeps a recorded tape for each row count.
@@ -65,12 +66,24 @@ class Timings:
         seconds, at = self._best.get(what, (None, 0))
         return seconds if self._count - at <= FORGET_AFTER else None
 
+    def draft(self, kind: Hashable, plain: float) -> float:
+        """Seconds of a token that such a drafter guesses, where a step without drafts takes
+        `plain`.
+
+        One hardly measured yet is taken to cost 10 % of `plain`, or less if it was found to: the
+        first steps of each number of rows are recorded.
+        """
+        measured, expected = self.best(kind), 0.1 * plain
+        if measured is None:
+            return expected
+        return measured if len(self._last[kind]) >= SURE else min(measured, expected)
+
     def steps(self, plain: float) -> list[float]:
         """Seconds of a step with each of LENGTHS drafts, where one without takes `plain`.
 
         One hardly measured yet is taken to cost 10 % of `plain` for each draft beyond the longest
         that was, or less if it was found to: little, so that it is tried. None takes more than a
-        longer one.
+        longer one, or less than `plain`: what seems to was measured when the machine was faster.
         """
         found: list[float] = []
         sure, at = plain, 0
@@ -83,7 +96,19 @@ class Timings:
                 found.append(expected if measured is None else min(measured, expected))
         for shorter in reversed(range(len(found) - 1)):
             found[shorter] = min(found[shorter], found[shorter + 1])
-        return found
+        return [max(plain, seconds) for seconds in found]
+
+
+class _Seen(NamedTuple):
+    """Experience with a kind of draft: tokens that stood, of how many, up to which step.
+
+    `failures`: how many of its latest drafts, if they cost time, had no token that stood.
+    """
+
+    stand: float = 0.0
+    tried: float = 0.0
+    at: int = 0
+    failures: int = 0
 
 
 class Acceptance:
@@ -93,31 +118,36 @@ class Acceptance:
     PER_DRAFT, PER_STEP = 0.95, 0.995  # what remains of older experience
 
     def __init__(self) -> None:
-        self._seen: dict[Hashable, tuple[float, float, int]] = {}
+        self._seen: dict[Hashable, _Seen] = {}
         self._steps = 0
 
     def step(self) -> None:
-        """One more step: experience fades, so what failed is tried again."""
+        """One more step: experience fades, so what failed is tried again.
+
+        After each more of costly failures in a row that takes longer: a try costs more than the
+        guess, as its drafter reads what it has missed. bench_speculation --own has the gain.
+        """
         self._steps += 1
 
-    def note(self, kind: Hashable, stood: int, refused: bool) -> None:
+    def note(self, kind: Hashable, stood: int, refused: bool, costly: bool = False) -> None:
         """A draft of which `stood` tokens stood before the first refused one, if any."""
-        stand, tried = self._faded(kind)
-        self._seen[kind] = (
+        stand, tried, _, failures = self._faded(kind)
+        self._seen[kind] = _Seen(
             self.PER_DRAFT * stand + stood,
             self.PER_DRAFT * tried + stood + refused,
             self._steps,
+            failures + refused if costly and not stood else 0,
         )
 
     def rate(self, offer: Offer) -> float:
         """The probability that a token of such a draft stands, if those before it do."""
-        stand, tried = self._faded(offer.kind)
-        return (stand + self.WEIGHT * offer.prior) / (tried + self.WEIGHT)
+        seen = self._faded(offer.kind)
+        return (seen.stand + self.WEIGHT * offer.prior) / (seen.tried + self.WEIGHT)
 
-    def _faded(self, kind: Hashable) -> tuple[float, float]:
-        stand, tried, at = self._seen.get(kind, (0.0, 0.0, 0))
-        fade = self.PER_STEP ** (self._steps - at)
-        return stand * fade, tried * fade
+    def _faded(self, kind: Hashable) -> _Seen:
+        seen = self._seen.get(kind, _Seen())
+        fade = self.PER_STEP ** ((self._steps - seen.at) / (1 + seen.failures))
+        return seen._replace(stand=seen.stand * fade, tried=seen.tried * fade)
 
 
 class DraftPolicy:
@@ -138,7 +168,7 @@ class DraftPolicy:
         best = GAIN / plain
         for offer in offers:
             stands = min(self.acceptance.rate(offer), 0.999)
-            each = 0.0 if offer.free else self.timings.best(offer.kind) or 0.1 * plain
+            each = 0.0 if offer.free else self.timings.draft(offer.kind, plain)
             longest = min(most, offer.longest)
             for length, step in zip(LENGTHS, steps, strict=True):
                 if length > longest:

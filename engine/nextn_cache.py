@@ -24,7 +24,7 @@ Array = NDArray[Any]
 F32 = NDArray[np.float32]
 # So many rows at most go along with a draft's first step, more in steps of powers of two before it:
 # steps are recorded for each number of rows.
-FEW = 16
+FEW = 8
 
 
 class NextnCache:

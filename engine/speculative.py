@@ -71,7 +71,7 @@ class _Ahead(NamedTuple):
     """A draft in the session: its tokens from position `start` on, and their rows of logits."""
 
     draft: Draft
-    kind: Any
+    offer: Offer
     start: int
     rows: Any
 
@@ -133,16 +133,16 @@ class Speculation:
 
     def feed(self, session: SessionLike, token: int, most: int) -> Any:
         """Feed a token with up to `most` drafts behind it; the row after the token."""
-        draft, kind = self._drafted(most)
+        draft, offer = self._drafted(most)
         start = session.position + 1
         began = perf_counter()
-        if not draft.ids:
+        if offer is None or not draft.ids:
             logits = session.feed([token], logits="last")
             self._policy.timings.note(1, perf_counter() - began)
             return logits
         rows = session.feed([token, *draft.ids], logits="all")
         self._policy.timings.note(len(draft.ids) + 1, perf_counter() - began)
-        self._ahead, self._stood, self._at = _Ahead(draft, kind, start, rows), 0, 0
+        self._ahead, self._stood, self._at = _Ahead(draft, offer, start, rows), 0, 0
         return rows[0]
 
     def settle(self, session: SessionLike) -> None:
@@ -153,7 +153,8 @@ class Speculation:
         refused = len(ahead.draft.ids) - self._stood
         self.counts.accepted += self._stood
         self.counts.rejected += refused
-        self._policy.acceptance.note(ahead.kind, self._stood, refused > 0)
+        offer = ahead.offer
+        self._policy.acceptance.note(offer.kind, self._stood, refused > 0, not offer.free)
         if session.position > ahead.start + self._at:
             began = perf_counter()
             session.rewind(ahead.start + self._at)
@@ -177,8 +178,8 @@ class Speculation:
         sampler.logprobs = sampler.logprobs_of(logits, token) if sampler.params.logprobs else None
         return token
 
-    def _drafted(self, most: int) -> tuple[Draft, Any]:
-        """The draft to verify; empty where none pays."""
+    def _drafted(self, most: int) -> tuple[Draft, Offer | None]:
+        """The draft to verify and the offer it is of; empty where none pays."""
         nothing = Draft([], [])
         if most <= 0:
             return nothing, None
@@ -196,7 +197,7 @@ class Speculation:
         if not offer.free and draft.ids and offer.kind in self._begun:
             self._policy.timings.note(offer.kind, (perf_counter() - began) / len(draft.ids))
         self._begun.add(offer.kind)  # the first one also reads the prompt, which says nothing
-        return self._fit(draft, length), offer.kind
+        return self._fit(draft, length), offer
 
     def _choose(self, offers: list[Offer], most: int) -> tuple[Offer | None, int]:
         fixed = self._rules.fixed

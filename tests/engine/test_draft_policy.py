@@ -61,6 +61,10 @@ def test_a_step_not_measured_costs_no_more_than_a_longer_one() -> None:
     assert steps(measured(r1=1.0, r16=1.2))[7] == 1.2
 
 
+def test_a_step_with_drafts_costs_no_less_than_one_without() -> None:
+    assert steps(measured(r1=1.0, r4=0.6))[3] == 1.0
+
+
 def test_a_step_beyond_all_measured_ones_is_taken_to_be_cheap() -> None:
     assert steps(measured(r1=1.0))[7] == pytest.approx(1.7)
     assert steps(measured(r1=1.0, r4=2.5))[7] == pytest.approx(2.9)
@@ -74,6 +78,24 @@ def test_a_single_high_measurement_is_not_believed() -> None:
     for _ in range(SURE):
         timings.note(8, 50.0)
     assert steps(timings)[7] == 50.0
+
+
+def test_a_single_high_cost_of_a_drafted_token_is_not_believed() -> None:
+    timings = Timings()
+    assert timings.draft("own", 1.0) == pytest.approx(0.1)
+    for seconds in (99.0, 50.0):
+        timings.note("own", seconds)
+    assert timings.draft("own", 1.0) == pytest.approx(0.1)
+    for _ in range(SURE):
+        timings.note("own", 50.0)
+    assert timings.draft("own", 1.0) == 50.0
+
+
+def test_a_low_cost_of_a_drafted_token_is_believed_at_once() -> None:
+    timings = Timings()
+    for seconds in (99.0, 0.05):
+        timings.note("own", seconds)
+    assert timings.draft("own", 1.0) == 0.05
 
 
 def test_nothing_is_drafted_before_a_plain_step_was_measured() -> None:
@@ -113,6 +135,38 @@ def test_drafting_is_tried_again_when_failures_are_long_ago() -> None:
     for _ in range(2000):
         policy.acceptance.step()
     assert policy.choose([FREE], 16)[1] > 0
+
+
+def steps_until_tried(policy: DraftPolicy, offer: Offer) -> int:
+    """How many steps pass until another draft is chosen."""
+    for count in range(10000):
+        if policy.choose([offer], 16)[1]:
+            return count
+        policy.acceptance.step()
+    pytest.fail("never tried again")
+
+
+@pytest.mark.parametrize("costly", [True, False])
+def test_what_costs_time_and_always_fails_is_tried_again_later_each_time(costly: bool) -> None:
+    policy = DraftPolicy(measured(r1=1.0, r2=1.1, r4=1.2, own=0.2))
+    offer = Offer("own", 0.7, 16, free=False)
+    waits = []
+    for _ in range(12):
+        policy.acceptance.note("own", 0, refused=True, costly=costly)
+        waits.append(steps_until_tried(policy, offer))
+    waits = [wait for wait in waits if wait]
+    assert len(waits) > 3
+    assert (waits == sorted(waits) and waits[-1] > 2 * waits[0]) == costly
+
+
+def test_one_token_that_stands_ends_a_row_of_failures() -> None:
+    waits = []
+    for stood in (0, 1):
+        policy = DraftPolicy(measured(r1=1.0, r2=1.1, r4=1.2, own=0.2))
+        for tokens in (0, 0, 0, 0, 0, 0, 0, stood):
+            policy.acceptance.note("own", tokens, refused=True, costly=True)
+        waits.append(steps_until_tried(policy, Offer("own", 0.7, 16, free=False)))
+    assert waits[1] < waits[0] / 4
 
 
 def test_what_drafting_costs_is_counted() -> None:
