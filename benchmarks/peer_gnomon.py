@@ -52,11 +52,11 @@ def measure(path: str, threads: int, depth: int) -> dict[str, float]:
     result = {"load s": time.perf_counter() - start}
     prompt(session, PROMPT)
     result["prompt t/s"] = PROMPT / min(seconds(prompt, session, PROMPT) for _ in range(2))
-    result["generate t/s"] = GENERATE / seconds(generate, session, 0)
     for rows in ROWS:
         ids = list(range(7, 7 + rows))
         best = min(seconds(step, session, ids, PROMPT) for _ in range(8))
         result[f"{rows} rows ms"] = 1e3 * best
+    result["generate t/s"] = GENERATE / seconds(generate, session, 0)
     if depth:
         prompt(session, depth)
         result["deep t/s"] = GENERATE / seconds(generate, session, depth)
