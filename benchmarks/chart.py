@@ -35,7 +35,7 @@ def draw(rows: dict[str, dict[str, float]]) -> str:
     parts = [_legend(), *_grid(most, scale, height)]
     for index, (name, row) in enumerate(rows.items()):
         y = TOP + step * index
-        parts.append(_text(LABELS - 8, y + BAR + 4, Path(name).stem, "end"))
+        parts.append(_text(LABELS - 8, y + BAR + 4, name.removesuffix(".gguf"), "end"))
         for line, (key, value) in enumerate(row.items()):
             top, colour = y + line * BAR, COLOURS[key][0]
             parts.append(_bar(LABELS, top, value * scale, BAR - 1, colour))

@@ -103,7 +103,9 @@ class Session:
                 rows.append(got)
         if logits == "none":
             return None
-        return rows[-1][0] if logits == "last" else np.concatenate(rows)
+        if logits == "last":
+            return rows[-1][0]
+        return rows[0] if len(rows) == 1 else np.concatenate(rows)
 
     def _step(self, piece: list[int], outputs: NDArray[np.int64]) -> F32 | None:
         pieces = [(self._sequence, piece)]
