@@ -105,7 +105,8 @@ class Session:
             return None
         if logits == "last":
             return rows[-1][0]
-        return rows[0] if len(rows) == 1 else np.concatenate(rows)
+        every: F32 = rows[0] if len(rows) == 1 else np.concatenate(rows)
+        return every
 
     def _step(self, piece: list[int], outputs: NDArray[np.int64]) -> F32 | None:
         pieces = [(self._sequence, piece)]
