@@ -103,10 +103,8 @@ class Session:
                 rows.append(got)
         if logits == "none":
             return None
-        if logits == "last":
-            return rows[-1][0]
-        every: F32 = rows[0] if len(rows) == 1 else np.concatenate(rows)
-        return every
+        every = rows[0] if len(rows) == 1 else np.concatenate(rows)
+        return every[-1] if logits == "last" else every
 
     def _step(self, piece: list[int], outputs: NDArray[np.int64]) -> F32 | None:
         pieces = [(self._sequence, piece)]
