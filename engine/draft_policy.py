@@ -12,8 +12,8 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-# Row counts of a step are powers of two: kernels take rows in blocks of 4, 8 and 16 (five rows cost
-# what eight cost), and a model keeps a recorded tape for each row count.
+# Row counts of a step are powers of two: kernels take up to 4 rows at once, then 8 at a time (five
+# cost what eight cost), and a model keeps a recorded tape for each row count.
 LENGTHS = (1, 3, 7, 15, 31, 63)
 GAIN = 1.05  # a draft must promise this much over a plain step
 KEEP = 8

@@ -357,7 +357,7 @@ def _feed_forward(arch: Arch, layer: LayerSpec, shape_of: ShapeOf) -> Iterator[R
     if arch.dense is Dense.BEFORE:
         yield "ffn_norm_exps.weight", "dim"
     yield from APART if arch.dense is Dense.APART else ()
-    yield from () if arch.weights_first else (("ffn_down_exps.scale?#", "experts"),)
+    yield "ffn_down_exps.scale?#", "experts"
     yield from ROUTED
     yield from EXPERTS_FUSED if shape_of("ffn_gate_up_exps.weight") else EXPERTS_APART
     if shape_of("ffn_up_shexp.weight") or (layer.experts and layer.experts.shares):

@@ -41,21 +41,16 @@ GEMMA3 = replace(
     reads=(("final_logit_softcapping", 0.0),),
 )
 GEMMA3N = replace(
-    LLAMA,
+    GEMMA3,
     name="gemma3n",
-    placement=Placement.SANDWICH,
     flow=Flow.PREDICTED,
     altup=AltUp.read,
-    rope=Rope.HALVES,
     gate=Gate.GELU_OF_TAIL,
-    scaled_embedding=True,
     token_rows=256,
     first_sharing=20,
-    qk_norm=QKNorm.PER_HEAD,
     value_norm=True,
     attention_scale=AttentionScale.ONE,
     window_period=5,
-    local_rope=LocalRope.OWN,
     reads=(("final_logit_softcapping", 30.0),),
 )
 GEMMA4 = replace(

@@ -111,7 +111,7 @@ def routed(layer: Layer, name: str, x: Array, ids: Array) -> Array:
     """Each row's experts' products, times their scales, plus their biases: [rows, slots, n]."""
     out = layer.ops.experts(getattr(layer.w, name), x, ids)
     scale = getattr(layer.w, f"{name}_scale", None)
-    if scale is not None and name != "ffn_down_exps":  # that one is in the router's weights
+    if scale is not None and not (name == "ffn_down_exps" and _weighs_by_scale(layer)):
         factors = layer.ops.twin(lambda ids: scale[ids.astype(np.int64)], ids.shape, ids)
         pairs = out.reshape(ids.size, 1, -1), factors.reshape(ids.size, 1)
         out = layer.ops.combine(*pairs).reshape(out.shape)
@@ -132,12 +132,22 @@ def chosen(
     """Ids of each row's experts, best first, and their weights: [rows, used] each."""
     shape, tokens = (2, len(logits), spec.used), layer.step.tokens
     table = getattr(layer.w, "ffn_gate_tid2eid", None)
-    factors = getattr(layer.w, "ffn_down_exps_scale", None)
+    factors = layer.w.ffn_down_exps_scale if _weighs_by_scale(layer) else None
     if table is None:
         ids, weights = layer.ops.route(routing(spec), logits, bias, factors)
         return ids, weights
     both = layer.ops.twin(lambda x: choose(spec, x, bias, table[tokens]), shape, logits)
     return both[0], both[1]
+
+
+def _weighs_by_scale(layer: Layer) -> bool:
+    """Whether the last products' scales go into the router's weights: if nothing is in between."""
+    between = ("ffn_down_exps_bias", "ffn_gate_tid2eid")
+    if layer.arch.weights_first or any(
+        getattr(layer.w, name, None) is not None for name in between
+    ):
+        return False
+    return getattr(layer.w, "ffn_down_exps_scale", None) is not None
 
 
 def routing(spec: ExpertSpec) -> Routing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 from typing import Any
@@ -172,7 +173,8 @@ def test_a_value_out_of_range_is_refused_with_the_range(key: str, value: Any) ->
     ],
 )
 def test_a_value_in_range_is_accepted(key: str, value: Any) -> None:
-    parse_prediction_config({key: value})
+    as_json = json.loads(json.dumps({key: value}))  # ids that are keys become texts
+    assert parse_prediction_config({key: value}).to_dict() == as_json
 
 
 def test_what_is_no_dict_is_refused() -> None:

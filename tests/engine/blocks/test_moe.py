@@ -135,11 +135,17 @@ def apart_by_hand(w: dict[str, Any], x: Any) -> Any:
         hidden = gelu(gate) * (w["ffn_up_exps"][e] @ h * w["ffn_up_exps_scale"][e])
         share = scores[e] / scores[best].sum() * w["ffn_down_exps_scale"][e]
         total += share * (w["ffn_down_exps"][e] @ hidden)
+        if "ffn_down_exps_bias" in w:  # it is not scaled
+            total += scores[e] / scores[best].sum() * w["ffn_down_exps_bias"][e]
     return rms(dense, w["post_ffw_norm_1"]) + rms(total, w["post_ffw_norm_2"])
 
 
-def test_dense_and_experts_apart_have_norms_and_scales_of_their_own() -> None:
-    given, x = weights_apart(), np.random.default_rng(6).standard_normal((ROWS, DIM))
+@pytest.mark.parametrize("biased", [False, True])
+def test_dense_and_experts_apart_have_norms_and_scales_of_their_own(biased: bool) -> None:
+    given = weights_apart()
+    if biased:
+        given["ffn_down_exps_bias"] = np.random.default_rng(7).standard_normal((4, DIM))
+    x = np.random.default_rng(6).standard_normal((ROWS, DIM))
     experts = spec(count=4, used=2, feed_forward=NARROW, normed=True)
     parts: dict[str, Any] = {
         "hparams": SimpleNamespace(epsilon=EPSILON),
