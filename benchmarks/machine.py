@@ -93,12 +93,17 @@ def _fmas(part, parts, thread, source, turns, out):  # type: ignore[no-untyped-d
 
 def peaks(threads: int) -> tuple[float, float, float]:
     """GB/s read, GOPS of byte products, GFLOPS of float32 products, on `threads` threads."""
-    out, source = aligned(64 * threads), aligned(READ_BYTES)
-    source[:] = 1
-    read = _seconds(_read, threads, source, READ_BYTES, out)
+    out, source = aligned(64 * threads), aligned(128)
     per_turn = threads * TURNS * CHAINS / 1e9
     dots, fmas = (_seconds(body, threads, source, TURNS, out) for body in (_dots, _fmas))
-    return READ_BYTES / read / 1e9, 128 * per_turn / dots, 32 * per_turn / fmas
+    return read_speed(threads), 128 * per_turn / dots, 32 * per_turn / fmas
+
+
+def read_speed(threads: int) -> float:
+    """GB/s that `threads` threads read from memory."""
+    out, source = aligned(64 * threads), aligned(READ_BYTES)
+    source[:] = 1
+    return READ_BYTES / _seconds(_read, threads, source, READ_BYTES, out) / 1e9
 
 
 def _seconds(

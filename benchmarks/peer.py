@@ -4,8 +4,10 @@
 
 Prompt of 512 tokens, 64 tokens generated from nothing and at `--depth`, time from opening the file
 to the first token (caches warm), cost of steps of 2, 4 and 8 tokens relative to one after the
-prompt, peak resident memory. Prints medians of `--runs` alternating runs and gnomon's ratio to its
-peer; above 1 is better for speeds, below 1 for the rest. `benchmarks.chart` draws the JSON.
+prompt, peak resident memory; of gnomon also the bytes of the file that generation reads per second,
+and their share of what this machine's memory gives in the same run. Prints medians of `--runs`
+alternating runs and gnomon's ratio to its peer; above 1 is better for speeds, below 1 for the rest.
+`benchmarks.chart` draws the JSON.
 """
 
 from __future__ import annotations
@@ -61,7 +63,8 @@ def show(model: Path, found: dict[str, Result]) -> None:
     print(f"\n{model.name}, {model.stat().st_size / 1e6:.0f} MB")
     print(f"{'':16} {'gnomon':>10} {'llama.cpp':>10} {'ratio':>7}")
     for key, value in ours.items():
-        print(f"{key:16} {value:10.2f} {theirs[key]:10.2f} {value / theirs[key]:7.2f}", flush=True)
+        other = f"{theirs[key]:10.2f} {value / theirs[key]:7.2f}" if key in theirs else ""
+        print(f"{key:16} {value:10.2f} {other}", flush=True)
 
 
 def main() -> None:

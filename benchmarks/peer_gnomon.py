@@ -15,6 +15,8 @@ from typing import Any
 from gnomon.engine.load_config import LoadConfig
 from gnomon.engine.model import Model
 
+from .machine import read_speed
+
 PROMPT, GENERATE, ROWS = 512, 64, (1, 2, 4, 8)
 
 
@@ -62,7 +64,19 @@ def measure(path: str, threads: int, depth: int) -> dict[str, float]:
         result["deep t/s"] = GENERATE / seconds(generate, session, depth)
     status = Path("/proc/self/status").read_text().split("VmHWM:")[1]
     result["memory MB"] = int(status.split()[0]) / 1024
+    result["read GB/s"] = bytes_of_token(model) * result["generate t/s"] / 1e9
+    result["read share"] = result["read GB/s"] / read_speed(threads)
     return result
+
+
+def bytes_of_token(model: Model) -> int:
+    """What a dense model reads of its file for one token: all but the embedding, or all if that is
+    the output matrix too.
+    """
+    tensors = dict(model.file.tensors)
+    if "output.weight" in tensors:
+        del tensors["token_embd.weight"]
+    return sum(tensor.data.nbytes for tensor in tensors.values())
 
 
 if __name__ == "__main__":

@@ -55,10 +55,19 @@ class Model:
         self._load()
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], config: LoadConfig | None = None) -> Model:
-        """Open a GGUF file. Raises ModelLoadError with the format's own error as its cause."""
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        config: LoadConfig | None = None,
+        check: Callable[[Metadata], None] = lambda metadata: None,
+    ) -> Model:
+        """Open a GGUF file, unless `check` of its metadata raises.
+
+        Raises ModelLoadError with the format's own error as its cause.
+        """
         try:
             file = open_gguf(path)
+            check(file.metadata)
             return cls(file, config or LoadConfig())
         except (GGUFError, TokenizerError, OSError) as error:
             raise ModelLoadError(f"{Path(path).name}: {error}") from error

@@ -33,6 +33,8 @@ from .isa import ISA
 
 KEEP_DIGESTS = 4
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+# Functions over raw memory hold no arrays, so they need not count references.
+RAW = OPTIONS | {"_nrt": False}
 DISABLED = bool(numba.config.DISABLE_JIT)  # type: ignore[attr-defined]
 
 _listeners: list[Callable[[str], None]] = []
@@ -152,18 +154,19 @@ def jit(function: Callable[..., Any]) -> Any:
     return compiled if DISABLED else _cached(compiled, _KernelCache, function)
 
 
-def inline(function: Callable[..., Any]) -> Any:
-    """Compile a helper into its callers."""
+def inline(function: Callable[..., Any], arrays: bool = False) -> Any:
+    """Compile a helper into its callers, which may hand it `arrays`."""
     if DISABLED:
         return function
-    return numba.njit(forceinline=True, **inlining.options(), **OPTIONS)(function)
+    options = OPTIONS if arrays else RAW
+    return numba.njit(forceinline=True, **inlining.options(), **options)(function)
 
 
 def native(function: Callable[..., Any], signature: Any) -> CFunc:
     """Compile `function` to a C function of `signature`; its `.address` can be called from any
     thread.
     """
-    compiled = CFunc(function, (signature.args, signature.return_type), locals={}, options=OPTIONS)
+    compiled = CFunc(function, (signature.args, signature.return_type), locals={}, options=RAW)
     _cached(compiled, _NativeCache, function).compile()
     return compiled
 

@@ -3,8 +3,8 @@ row.
 
     float record     float32 [rows, 32] integer record   two levels; each int8 [rows, 32] codes,
     then eight numbers per row, each [rows]:
-                     d, -sum, -sum of columns 0..15, -sum of 16..31 (int32), d times those three,
-                     flag
+                     d, -128 sum, likewise of columns 0..15 and of 16..31 (int32), -d sum, likewise
+                     of the halves, flag
 
     d1 = max|x| / 127,   code1 = round(x * (127 / max|x|)), halves to even
     d2 = d1 / 254,       code2 = round((x - d1 code1) * (254 * 127 / max|x|))
@@ -13,7 +13,8 @@ The second level is there for rows in which one number holds more than `share` o
 (max^2 > share * sum x^2): one level would leave the other 31 numbers few of the 255 steps. The
 flag, at the record's first row, says whether any row has it; the others' second level is zero.
 Columns beyond the last are zero, as are rows that only fill the record. Records: groups of rows,
-then blocks of columns.
+then blocks of columns, those of the first level before those of the second: most of what is read is
+then side by side.
 
 Why: on SmolLM2 the mean KL divergence to float32 is 0.0009 with share 1/2 (a fifth of the blocks)
 and 0.0064 with one level alone.
@@ -48,11 +49,11 @@ F32 = NDArray[np.float32]
 RECORD = 128  # bytes of 32 columns of one row
 LEVEL = 64  # bytes of one of its levels
 SHARE, ALWAYS = 0.5, 0.0
-STEPS = np.float32(254)
+STEPS, SEVEN_BITS = np.float32(254), np.float32(127)
 
 
 def quantise_ref(x: F32, rows_at_once: int, share: float = SHARE) -> NDArray[np.uint8]:
-    """x [rows, columns] -> integer records [groups, blocks, 128 * rows_at_once] (uint8)."""
+    """x [rows, columns] -> integer records [groups, 2, blocks, 64 * rows_at_once] (uint8)."""
     blocks = arrange_ref(x, rows_at_once)
     squares = blocks[..., :16] * blocks[..., :16] + blocks[..., 16:] * blocks[..., 16:]
     while squares.shape[-1] > 1:
@@ -69,7 +70,7 @@ def quantise_ref(x: F32, rows_at_once: int, share: float = SHARE) -> NDArray[np.
     second = np.rint(rest * (inverse * STEPS)[..., None])
     low = _level(first, d, np.broadcast_to(two.any(-1, keepdims=True), two.shape))
     high = _level(second, np.where(two, d / STEPS, np.float32(0)), np.zeros_like(two))
-    return np.concatenate([low, high], axis=-1)
+    return np.stack([low, high], axis=1)
 
 
 def _level(values: F32, d: F32, flag: NDArray[np.bool_]) -> NDArray[np.uint8]:
@@ -79,7 +80,7 @@ def _level(values: F32, d: F32, flag: NDArray[np.bool_]) -> NDArray[np.uint8]:
     scaled = sums.astype(np.float32) * d[:, :, None]
     flags = flag.astype(np.int32)
     flags[..., 1:] = 0
-    parts = [np.ascontiguousarray(part) for part in (codes, d, sums, scaled, flags)]
+    parts = [np.ascontiguousarray(part) for part in (codes, d, 128 * sums, scaled, flags)]
     flat = [part.reshape(*codes.shape[:2], -1).view(np.uint8) for part in parts]
     return np.concatenate(flat, axis=-1)
 
@@ -113,47 +114,66 @@ def store_level(low, high, d, codes, numbers, step):
     store_f32(numbers, d)
     left, right = -isum_lanes(first), -isum_lanes(second)
     for field, count in enumerate((left + right, left, right)):
-        store_i32(numbers + (1 + field) * step, count)
+        store_i32(numbers + (1 + field) * step, count * np.int32(128))
         store_f32(numbers + (4 + field) * step, np.float32(count) * d)
     store_i32(numbers + 7 * step, 0)
 
 
 @inline
-def quantise_row(x, columns, record, row, at_once, share):
-    """Both levels of one row of a record; returns whether the second is used."""
+def first_level(x, columns, record, row, at_once, share):
+    """One row of a record's first level; returns whether it needs the second."""
     low, high = load_block(x, columns, 0), load_block(x, columns, 1)
-    top = max_lanes(vmax(vabs(low), vabs(high)))
-    inverse = np.float32(127) / top if top > 0 else np.float32(0)
-    d = top / np.float32(127)
-    codes, numbers, step = record + 32 * row, record + 32 * at_once + 4 * row, 4 * at_once
-    a, b = rint(low * splat(inverse)), rint(high * splat(inverse))
-    store_level(a, b, d, codes, numbers, step)
+    top, inverse = largest(low, high)
+    factor = splat(inverse)
+    codes, numbers = record + 32 * row, record + 32 * at_once + 4 * row
+    store_level(
+        rint(low * factor), rint(high * factor), top / SEVEN_BITS, codes, numbers, 4 * at_once
+    )
+    return top * top > share * sum_lanes(low * low + high * high)
+
+
+@inline
+def second_level(x, columns, record, row, at_once, share):
+    """The same row of the second level: what the first leaves, or zeros."""
+    low, high = load_block(x, columns, 0), load_block(x, columns, 1)
+    top, inverse = largest(low, high)
+    d, factor, minus_d = top / SEVEN_BITS, splat(inverse), splat(-(top / SEVEN_BITS))
     two = top * top > share * sum_lanes(low * low + high * high)
     finer = splat(inverse * STEPS) if two else splat(0.0)
-    minus_d = splat(-d)
-    a, b = rint(fma(a, minus_d, low) * finer), rint(fma(b, minus_d, high) * finer)
-    d2 = d / STEPS if two else np.float32(0)
-    level = LEVEL * at_once
-    store_level(a, b, d2, codes + level, numbers + level, step)
-    return two
+    a = rint(fma(rint(low * factor), minus_d, low) * finer)
+    b = rint(fma(rint(high * factor), minus_d, high) * finer)
+    codes, numbers = record + 32 * row, record + 32 * at_once + 4 * row
+    store_level(a, b, d / STEPS if two else np.float32(0), codes, numbers, 4 * at_once)
+
+
+@inline
+def largest(low, high):
+    """max |x| of a block, and 127 / that."""
+    top = max_lanes(vmax(vabs(low), vabs(high)))
+    return top, SEVEN_BITS / top if top > 0 else np.float32(0)
 
 
 @kernel("quantise")
 def quantise(
     part, parts, thread, x, out, rows, columns, stride, at_once, groups, blocks, share: float
 ):
-    """x float32 [rows, columns], rows `stride` bytes apart -> integer records; cut by records."""
+    """x float32 [rows, columns], rows `stride` bytes apart -> integer records; cut by records.
+
+    A second level that no row of a record needs is not written.
+    """
     total = groups * blocks
     for index in range(total * part // parts, total * (part + 1) // parts):
         group, block = index // blocks, index % blocks
-        record = out + index * RECORD * at_once
-        flag = False
+        record = out + (group * RECORD * blocks + block * LEVEL) * at_once
+        address, flag = x + group * at_once * stride + 128 * block, False
         for i in range(at_once):
-            row = group * at_once + i
-            left = columns - 32 * block if row < rows else 0
-            address = x + row * stride + 128 * block
-            flag |= quantise_row(address, left, record, i, at_once, share)
+            left = columns - 32 * block if group * at_once + i < rows else 0
+            flag |= first_level(address + i * stride, left, record, i, at_once, share)
         store_i32(record + 60 * at_once, np.int32(flag))
+        finer = record + LEVEL * blocks * at_once
+        for i in range(at_once if flag else 0):
+            left = columns - 32 * block if group * at_once + i < rows else 0
+            second_level(address + i * stride, left, finer, i, at_once, share)
 
 
 @kernel("arrange")

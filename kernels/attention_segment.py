@@ -102,13 +102,13 @@ def _number_scores(kind: KvType, pairs: int, blocks: int, ask: bool) -> Any:
 
 def _block_scores(kind: KvType, pairs: int, blocks: int, ask: bool) -> Any:
     form, put, count = kind.form, _put_scores(pairs, blocks), pairs * blocks
-    unpack, shift, size = form.unpack, form.shift, form.unit_bytes
+    unpack, signed, size = form.unpack, form.signed, form.unit_bytes
 
     @unrolled(lambda totals, *rest: totals)
     def add_unit(totals, units, query, stride):
         out = list(totals)
         for dim in range(BLOCK):
-            column = [weight(codes, d, m, shift, dim) for codes, d, m in units]
+            column = [weight(codes, d, m, signed, dim) for codes, d, m in units]
             for i in range(pairs):
                 number = splat(load_f32(query + 4 * dim + i * stride))
                 for v in range(blocks):

@@ -20,9 +20,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._jit import inline
-from .activations import LEVEL, RECORD
+from .activations import RECORD
 from .experts import Experts
-from .matmul import AHEAD, direct, float_parts, integer_parts, panel_block_bytes
+from .matmul import (
+    AHEAD,
+    direct,
+    float_parts,
+    integer_parts,
+    panel_block_bytes,
+    step_bytes,
+)
 from .pool import Pool
 from .simd import (
     load_f32,
@@ -141,7 +148,8 @@ def gather_records(integer: bool) -> Kernel:
         flag = lay_level(record, slots, to, size, pairs, share, stride)
         store_i32(to + 60 * size, flag)
         if flag:  # else nobody reads the second level
-            lay_level(record + LEVEL, slots, to + LEVEL * size, size, pairs, share, stride)
+            finer = stride // 2
+            lay_level(record + finer, slots, to + finer * size, size, pairs, share, stride)
 
     @inline
     def lay_float(record, slots, to, size, pairs, share, stride):
@@ -152,7 +160,7 @@ def gather_records(integer: bool) -> Kernel:
                 value = load_f32x16(source + half) if pair < pairs else splat(0.0)
                 store_f32x16(to + RECORD * i + half, value)
 
-    lay = lay_integer if integer else lay_float
+    lay, step = lay_integer if integer else lay_float, step_bytes(integer, 1)
 
     def body(
         part, parts, thread, record, firsts, groups, slots, out, experts, pairs, share, blocks
@@ -161,8 +169,8 @@ def gather_records(integer: bool) -> Kernel:
         for group in range(total * part // parts, total * (part + 1) // parts):
             start, size = load_i64(groups + 16 * group), load_i64(groups + 16 * group + 8)
             for block in range(blocks):
-                to = out + (start * blocks + size * block) * RECORD
-                source = record + RECORD * block
+                to = out + start * blocks * RECORD + size * block * step
+                source = record + block * step
                 lay(source, slots + 8 * start, to, size, pairs, share, RECORD * blocks)
 
     return Kernel(f"gather_records_{'int8' if integer else 'float'}", body)
@@ -202,7 +210,7 @@ def routed_groups(form: TileFormat, integer: bool) -> Kernel:
     store, add, block_bytes = (integer_parts if integer else float_parts)(form)
     add_straight = direct(form, integer)
     unit_bytes, per_unit = form.unit_bytes, form.columns // 32
-    ahead = -(-unit_bytes // per_unit)
+    ahead, step = -(-unit_bytes // per_unit), step_bytes(integer, 1)
 
     @inline
     def unpack(unit, units, panel):
@@ -218,9 +226,9 @@ def routed_groups(form: TileFormat, integer: bool) -> Kernel:
         def pass_over(panel, record, blocks, slots, out, stride, columns):
             totals = zeros(rows)
             for _ in range(blocks):
-                totals = add(totals, panel, record)
+                totals = add(totals, panel, record, blocks * rows * step)
                 panel += block_bytes
-                record += RECORD * rows
+                record += rows * step
             scatter(totals, slots, out, stride, columns)
 
         return pass_over
@@ -228,12 +236,12 @@ def routed_groups(form: TileFormat, integer: bool) -> Kernel:
     def straight_of(rows):
         @inline
         def straight(unit, record, units, slots, out, stride, columns):
-            totals = zeros(rows)
+            totals, finer = zeros(rows), units * per_unit * rows * step
             for _ in range(units):
                 for block in range(per_unit):
                     prefetch_bytes(unit + AHEAD + block * ahead, ahead)
-                    totals = add_straight(totals, unit, block, record)
-                    record += RECORD * rows
+                    totals = add_straight(totals, unit, block, record, finer)
+                    record += rows * step
                 unit += unit_bytes
             scatter(totals, slots, out, stride, columns)
 

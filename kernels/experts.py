@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .activations import RECORD
-from .matmul import AHEAD, CHUNK, FIRST, Tiles, direct, few_parts, store_tile
+from .matmul import AHEAD, CHUNK, FIRST, Tiles, direct, few_parts, step_bytes, store_tile
 from .pool import Pool
 from .simd import fma, load_f32, load_first, splat, store_first, zeros
 from .tape import Kernel, Tape, kernel
@@ -51,6 +51,7 @@ def experts_ref(weight: F32, x: F64, ids: F64) -> F64:
 def routed(form: TileFormat, integer: bool) -> Kernel:
     """The kernel for pairs of row and slot; x is one record per pair, or per `share` pairs."""
     add, unit_bytes, per_unit = direct(form, integer), form.unit_bytes, form.columns // 32
+    step = step_bytes(integer, 1)
     ahead = -(-unit_bytes // per_unit)
 
     def body(part, parts, thread, tiles, x, ids, out, pairs, share, n, units, tile_count):
@@ -73,8 +74,8 @@ def routed(form: TileFormat, integer: bool) -> Kernel:
                 request += after - end if request >= end else 0
                 for block in range(per_unit):
                     prefetch_bytes(request + block * ahead, ahead)
-                    totals = add(totals, unit, block, record)
-                    record += RECORD
+                    totals = add(totals, unit, block, record, blocks * step)
+                    record += step
                 unit += unit_bytes
             store_tile(totals, out + 4 * pair * n + 64 * tile, 4 * n, n - 16 * tile)
             tile += 1

@@ -198,12 +198,12 @@ def row_loader(kind: KvType, count: int) -> Any:
     return unrolled(lambda address: vectors(count))(blocks if kind.quantised else numbers)
 
 
-def weight(codes: Any, scales: Any, minimums: Any, shift: int | None, dim: int) -> Any:
+def weight(codes: Any, scales: Any, minimums: Any, signed: bool, dim: int) -> Any:
     """Number `dim` of 32 of 16 positions, from what a tile's unpacker gives."""
     code = shift_right(codes[dim >> 2], 8 * (dim & 3)) & 255
-    if shift is None:
-        return to_f32(code) * scales[0] - minimums[0]
-    return to_f32(code - (1 << shift)) * scales[0]
+    if signed:
+        return to_f32(code - 128) * scales[0]
+    return to_f32(code) * scales[0] - minimums[0]
 
 
 # --- widening to float32: what many queries share is unpacked once --------------------------------
@@ -228,12 +228,12 @@ def widen_keys(kind: KvType) -> Any:
     if not kind.quantised:
         return widen_values(kind)
     form = kind.form
-    unpack, size, shift = form.unpack, form.unit_bytes, form.shift
+    unpack, size, signed = form.unpack, form.unit_bytes, form.signed
 
     @unrolled(lambda codes, scales, minimums, to: void)
     def put(codes, scales, minimums, to):
         for dim in range(BLOCK):
-            store_f32x16(to + 64 * dim, weight(codes, scales, minimums, shift, dim))
+            store_f32x16(to + 64 * dim, weight(codes, scales, minimums, signed, dim))
 
     @inline
     def widen(source, count, to):

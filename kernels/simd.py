@@ -130,6 +130,15 @@ store_i64 = _storer("store_i64", i64, I64, np.int64, 1)
 store_u8 = _storer("store_u8", i64, I8, np.uint8, 1, "trunc")
 
 
+def _lower_fence(b: Any, address: Any) -> None:
+    b.call(ir.InlineAsm(ir.FunctionType(ir.VoidType(), []), "", "~{memory}", True), [])
+
+
+@primitive(void, (i64,), _lower_fence)
+def fence(address: int) -> None:
+    """LLVM reads what is written above here before what is written below (any address will do)."""
+
+
 # --- arithmetic -----------------------------------------------------------------------------------
 
 
@@ -222,6 +231,17 @@ def shift_right(x: np.ndarray, n: int) -> np.ndarray:
 def shift_left(x: np.ndarray, n: int) -> np.ndarray:
     """Each lane's bits moved n up."""
     return (x.view(np.uint32) << np.uint32(n)).view(np.int32)
+
+
+def _lower_rotate(b: Any, x: Any, n: Any) -> Any:
+    return intrinsic(b, "llvm.fshr.v16i32", x.type, x, x, _splat(b, i32x16.llvm, n))
+
+
+@primitive(i32x16, (i32x16, i32), _lower_rotate)
+def rotate_right(x: np.ndarray, n: int) -> np.ndarray:
+    """Each lane's bits moved n down, those that fall out come in from above; n may be negative."""
+    bits, down = x.view(np.uint32), np.uint32(int(n) & 31)
+    return (bits >> down | bits << (-down & np.uint32(31))).view(np.int32)
 
 
 def _lower_dot4_512(b: Any, total: Any, u: Any, s: Any) -> Any:

@@ -15,15 +15,19 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import functools
+import inspect
 import os
 import platform
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
 from numpy.typing import NDArray
 
-from ._jit import inline, jit
+from ._jit import DISABLED, inline, native
 from .simd import I32, I64, at, i64, intrinsic, load_i64, primitive, void
 
 # Words of shared state, each on a cache line of its own (64 bytes = 8 words).
@@ -136,7 +140,6 @@ def wait_a_little(words, turns):
         pause()
 
 
-@jit
 def work_until_idle(words, thread):
     """A worker's loop: take part in each group as it appears. Returns when idle for long, or
     stopped.
@@ -184,7 +187,6 @@ def run_alone(op, end):
         op += 8 * OP_WORDS
 
 
-@jit
 def run_operations(words, op, count):
     """Run `count` operations in order; those of one group side by side."""
     end = op + 8 * OP_WORDS * count
@@ -202,11 +204,26 @@ def run_operations(words, op, count):
         op = after
 
 
+@functools.cache
+def _compiled(function: Callable[..., None]) -> Callable[..., None]:
+    """A C function of whole numbers, called without the GIL.
+
+    Numba's own wrappers need its context, 0.1 s of the first step.
+    """
+    if DISABLED:
+        return function
+    count = len(inspect.signature(function).parameters)
+    compiled: Any = native(function, void(*[i64] * count))
+    entry = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * count)(compiled.address)
+    entry.keeps = compiled  # type: ignore[attr-defined]
+    return entry
+
+
 def _serve(words: NDArray[np.int64], thread: int, wake: threading.Semaphore) -> None:
-    base = words.ctypes.data
+    base, work = words.ctypes.data, _compiled(work_until_idle)
     while not words[STOP // 8]:
         wake.acquire()
-        work_until_idle(base, thread)
+        work(base, thread)
 
 
 class Team:
@@ -226,7 +243,8 @@ class Team:
             if threads > 1:
                 self._start(threads)
                 self._wake(threads)
-            run_operations(self._words.ctypes.data, operations.ctypes.data, len(operations))
+            run = _compiled(run_operations)
+            run(self._words.ctypes.data, operations.ctypes.data, len(operations))
         finally:
             self._words[ACTIVE // 8] = 0
 

@@ -7,6 +7,7 @@ loads one: the file is found or fetched, the identifier is the key, then `key:2`
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ from .config import LlmLoadModelConfig, engine_load_config
 from .fetch import fetch
 from .folder import Found, find, models_folder, relative
 from .instance import Instance
-from .kinds import Kind, kind_of_file
+from .kinds import Kind, kind_of
 from .progress import Progress
 from .results import EmbeddingModelInfo, LlmInfo, ModelInfo
 
@@ -38,12 +39,17 @@ NAMES: dict[Kind, str] = {"llm": "a language model", "embedding": "an embedding 
 VERBS: dict[Kind, str] = {"llm": "llm()", "embedding": "embedding_model()"}
 
 
-def open_model(path: Path, config: LoadConfig) -> Model:
-    """Open a model file; what can go wrong with it comes as `ModelLoadError`."""
+Check = Callable[[Mapping[str, object]], None]
+
+
+def open_model(path: Path, config: LoadConfig, check: Check = lambda metadata: None) -> Model:
+    """Open a model file, unless `check` refuses its metadata; what can go wrong with it comes as
+    `ModelLoadError`.
+    """
     from ..model import Model
 
     try:
-        return Model.open(path, config)
+        return Model.open(path, config, check)
     except LMStudioError:
         raise
     except LOAD_ERRORS as error:
@@ -76,8 +82,8 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _refuse_other_kind(found: Found, kind: Kind) -> None:
-    actual = kind_of_file(found.path)
+def _refuse_other_kind(found: Found, kind: Kind, metadata: Mapping[str, object]) -> None:
+    actual = kind_of(metadata)
     if actual != kind:
         raise LMStudioModelNotFoundError(
             f"model {found.key!r} is {NAMES[actual]}, not {NAMES[kind]}: use {VERBS[actual]}"
@@ -95,7 +101,7 @@ def present(key: str) -> Found:
 class Registry:
     """The loaded models of this process."""
 
-    def __init__(self, open_model: Callable[[Path, LoadConfig], Model] = open_model) -> None:
+    def __init__(self, open_model: Callable[[Path, LoadConfig, Check], Model] = open_model) -> None:
         self._open_model = open_model
         self._loaded: dict[str, Instance] = {}
         self._lock = RLock()
@@ -139,8 +145,8 @@ class Registry:
             report = on_progress or (lambda share: None)
             report(0.0)
             found = present(key)
-            _refuse_other_kind(found, kind)
-            model = self._open_model(found.path, engine_load_config(config))
+            check = partial(_refuse_other_kind, found, kind)
+            model = self._open_model(found.path, engine_load_config(config), check)
             instance = Instance(
                 model,
                 identifier=identifier or self._free_identifier(key),

@@ -5,6 +5,8 @@ parser step; a borrowed array costs none. Only arrays that came
 in as arguments may be borrowed: what a kernel allocates dies with its last counted use.
 """
 
+from functools import partial
+
 from llvmlite import ir
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -33,7 +35,7 @@ else:
         return array(array), generate
 
 
-@inline
+@partial(inline, arrays=True)
 def borrow_program(program):
     """All arrays of a program borrowed."""
     code, targets, trans, maps, sets, consts, keys = program
@@ -48,7 +50,7 @@ def borrow_program(program):
     )
 
 
-@inline
+@partial(inline, arrays=True)
 def borrow_store(store):
     """All arrays of a store borrowed."""
     regs, columns, items, nodes, marks, table = store

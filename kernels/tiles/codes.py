@@ -1,7 +1,7 @@
 """What the unpackers share: how weights lie in a tile's unit, and codes of 1, 2, 4 and 8 bits.
 
 `codes` are 8 vectors; lane r of vector g holds the unsigned codes of columns 4g..4g+3 of row r,
-one byte each: weight = scale * code - minimum, or scale * (code - 2^shift).
+one byte each: weight = scale * code - minimum, or scale * (code - 128).
 """
 
 from __future__ import annotations
@@ -12,11 +12,19 @@ from typing import Any
 from numba import types
 
 from .._jit import inline
-from ..simd import i32x16, load_i32x16, shift_left, shift_right, splat, unrolled
+from ..simd import i32x16, load_i32x16, rotate_right, shift_left, shift_right, splat, unrolled
 from .pack import Field, unit_bytes
 
 CODES = types.UniTuple(i32x16, 8)
 LOW4, LOW2, LOW1 = 0x0F0F0F0F, 0x03030303, 0x01010101
+
+
+def each(byte: int) -> int:
+    """The byte in all four of a lane, as int32."""
+    return (byte * LOW1 ^ 1 << 31) - (1 << 31)
+
+
+HIGH4 = each(0xF0)
 
 
 @dataclass(frozen=True)
@@ -24,8 +32,8 @@ class TileFormat:
     """How one weight type lies in a tile and how 32 of its columns are unpacked.
 
     `unpack(unit address, block) -> (codes, scales, minimums)`; block counts 32 columns within the
-    unit; scales and minimums are tuples of one vector (per 32 columns) or two (per 16). `shift` is
-    None where a minimum is subtracted instead. Float types have `columns_of` and no codes.
+    unit; scales and minimums are tuples of one vector (per 32 columns) or two (per 16). Where
+    128 is subtracted, `signed`, there are no minimums. Float types have `columns_of` and no codes.
     `expand` is for codebooks.
     """
 
@@ -33,7 +41,7 @@ class TileFormat:
     columns: int
     fields: tuple[Field, ...]
     unpack: Any = None
-    shift: int | None = None
+    signed: bool = False
     groups: int = 1
     columns_of: Any = None
     expand: Any = None
@@ -73,42 +81,36 @@ def split_nibbles(address: Any) -> Any:
     return tuple([v & LOW4 for v in raw] + [shift_right(v, 4) & LOW4 for v in raw])
 
 
-@unrolled(lambda address, shift: CODES)
-def nibbles(address: Any, shift: Any) -> Any:
-    """Eight vectors: 32 columns in the nibbles that start at bit `shift`."""
-    return tuple(shift_right(load_i32x16(address + 64 * g), shift) & LOW4 for g in range(8))
+@unrolled(lambda address: CODES)
+def split_high(address: Any) -> Any:
+    """The same nibbles as the high ones of each code: 16 times as much."""
+    raw = [load_i32x16(address + 64 * g) for g in range(4)]
+    return tuple([shift_left(v, 4) & HIGH4 for v in raw] + [v & HIGH4 for v in raw])
 
 
-@unrolled(lambda address, shift: CODES)
-def pairs(address: Any, shift: Any) -> Any:
-    """Eight vectors: 32 columns in the pairs of bits that start at bit `shift`."""
-    return tuple(shift_right(load_i32x16(address + 64 * g), shift) & LOW2 for g in range(8))
+@unrolled(lambda address, n, mask: CODES, literal="mask")
+def bits(address: Any, n: Any, mask: int) -> Any:
+    """Eight vectors: of each code the bits of `mask`, which lie n bits higher (or -n lower)."""
+    words = [load_i32x16(address + 64 * g) for g in range(8)]
+    return tuple(rotate_right(v, n) & each(mask) for v in words)
 
 
-@unrolled(lambda codes, address, shift: CODES)
-def add_top_pairs(codes: Any, address: Any, shift: Any) -> Any:
-    """Two bits per column, from bit `shift` of eight vectors, are bits 4 and 5 of its code."""
-    top = [shift_right(load_i32x16(address + 64 * g), shift) & LOW2 for g in range(8)]
-    return tuple(code | shift_left(pair, 4) for code, pair in zip(codes, top, strict=True))
+@unrolled(lambda codes, more: CODES)
+def joined(codes: Any, more: Any) -> Any:
+    """Codes, and bits that they lack."""
+    return tuple(code | bits for code, bits in zip(codes, more, strict=True))
 
 
-@unrolled(lambda codes, address, shift, place: CODES, literal="place")
-def add_plane(codes: Any, address: Any, shift: Any, place: int) -> Any:
-    """One bit per column, bit `shift` of eight vectors, is bit `place` of its code."""
-    top = [shift_right(load_i32x16(address + 64 * g), shift) & LOW1 for g in range(8)]
-    return tuple(code | shift_left(bit, place) for code, bit in zip(codes, top, strict=True))
+@unrolled(lambda codes, fifth, place: CODES, literal="place")
+def add_fifth_bits(codes: Any, fifth: Any, place: int) -> Any:
+    """Bit c of `fifth` is bit `place` of column c's code."""
+    spread = [spread_bits(shift_right(fifth, 4 * g), place) for g in range(8)]
+    return tuple(code | bit for code, bit in zip(codes, spread, strict=True))
 
 
-@unrolled(lambda codes, bits: CODES)
-def add_fifth_bits(codes: Any, bits: Any) -> Any:
-    """Bit c of `bits` is bit 4 of column c's code."""
-    spread = [spread_bits(shift_right(bits, 4 * g)) for g in range(8)]
-    return tuple(code | shift_left(bit, 4) for code, bit in zip(codes, spread, strict=True))
-
-
-def spread_bits(bits: Any) -> Any:
-    """Bits 0..3 of each lane to bit 0 of its four bytes: x * 0x204081 puts bit k at bit 8k."""
-    return (bits & 15) * 0x00204081 & LOW1
+def spread_bits(bits: Any, place: int) -> Any:
+    """Bits 0..3 of each lane to bit `place` of its bytes: x * 0x204081 puts bit k at bit 8k."""
+    return (bits & 15) * (0x00204081 << place) & each(1 << place)
 
 
 def spread_pairs(codes: Any) -> Any:

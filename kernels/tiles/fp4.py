@@ -1,6 +1,6 @@
 """MXFP4, NVFP4, IQ4_NL and IQ4_XS: 4-bit codes for 16 levels, looked up 64 at a time.
 
-Levels are moved up by a power of two to be unsigned: fp4's -12..12 by 16, IQ4's -127..113 by 128.
+Levels are moved up by 128 to be unsigned: IQ4's -127..113, and fp4's -12..12 taken 8 times.
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ from ..simd import (
 from .codes import CODES, LOW4, split_nibbles, tile_format
 from .lanes import byte_table
 
-FP4_SHIFT, IQ4_SHIFT = 4, 7
-fp4_level = byte_table("fp4_level", [int(v) + 16 for v in mxfp4.LEVELS])
+fp4_level = byte_table("fp4_level", [8 * int(v) + 128 for v in mxfp4.LEVELS])
 iq4_level = byte_table("iq4_level", [int(v) + 128 for v in iq4_nl.LEVELS])
 
 
@@ -52,7 +51,8 @@ def half_e8m0(e):
 
 @inline
 def unpack_mxfp4(unit, block):
-    return fp4_levels(split_nibbles(unit + 16)), (half_e8m0(load_u8x16(unit)),), ()
+    scale = half_e8m0(load_u8x16(unit)) * splat(1 / 8)
+    return fp4_levels(split_nibbles(unit + 16)), (scale,), ()
 
 
 @inline
@@ -77,8 +77,8 @@ def nibbles_of_8(address: Any) -> Any:
 
 @inline
 def unpack_nvfp4(unit, block):
-    first = half_ue4m3(load_u8x16(unit + 32 * block))
-    second = half_ue4m3(load_u8x16(unit + 32 * block + 16))
+    first = half_ue4m3(load_u8x16(unit + 32 * block)) * splat(1 / 8)
+    second = half_ue4m3(load_u8x16(unit + 32 * block + 16)) * splat(1 / 8)
     return fp4_levels(nibbles_of_8(unit + 64 + 256 * block)), (first, second), ()
 
 
@@ -96,9 +96,9 @@ def unpack_iq4_xs(unit, block):
 
 
 FP4 = (
-    tile_format("mxfp4", 32, (0, 1, 1), (1, 4, 4), unpack=unpack_mxfp4, shift=FP4_SHIFT),
-    tile_format("nvfp4", 64, (0, 4, 1), (4, 8, 4), unpack=unpack_nvfp4, shift=FP4_SHIFT, groups=2),
-    tile_format("iq4_nl", 32, (0, 1, 2), (2, 4, 4), unpack=unpack_iq4_nl, shift=IQ4_SHIFT),
+    tile_format("mxfp4", 32, (0, 1, 1), (1, 4, 4), unpack=unpack_mxfp4, signed=True),
+    tile_format("nvfp4", 64, (0, 4, 1), (4, 8, 4), unpack=unpack_nvfp4, signed=True, groups=2),
+    tile_format("iq4_nl", 32, (0, 1, 2), (2, 4, 4), unpack=unpack_iq4_nl, signed=True),
     tile_format(
         "iq4_xs",
         256,
@@ -107,6 +107,6 @@ FP4 = (
         (4, 4, 1),
         (8, 32, 4),
         unpack=unpack_iq4_xs,
-        shift=IQ4_SHIFT,
+        signed=True,
     ),
 )

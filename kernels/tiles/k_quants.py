@@ -1,7 +1,8 @@
 """Q2_K to Q6_K: super-blocks of 256 columns, whose scales are scaled by one float16.
 
 Products of super-block and sub-block scales are rounded to float32 as in the twins
-(`kernels/quants`).
+(`kernels/quants`). Q3_K and Q6_K subtract 4 and 32: codes are held 32 and 4 times as large, so that
+it is 128.
 """
 
 from __future__ import annotations
@@ -14,14 +15,15 @@ from ..simd import (
     load_u8x16,
     shift_left,
     shift_right,
+    splat,
     to_f32,
 )
-from .codes import add_plane, add_top_pairs, nibbles, pairs, tile_format
+from .codes import bits, joined, tile_format
 
 
 @inline
 def unpack_q2_k(unit, block):
-    codes = pairs(unit + 256 + 512 * (block >> 2), 2 * (block & 3))
+    codes = bits(unit + 256 + 512 * (block >> 2), 2 * (block & 3), 0x03)
     d, low = load_f16x16(unit + 1280), load_f16x16(unit + 1312)
     first, second = load_u8x16(unit + 32 * block), load_u8x16(unit + 32 * block + 16)
     scales = d * to_f32(first & isplat(15)), d * to_f32(second & isplat(15))
@@ -42,9 +44,9 @@ def scale_q3_k(address, group):
 
 @inline
 def unpack_q3_k(unit, block):
-    codes = pairs(unit + 512 + 512 * (block >> 2), 2 * (block & 3))
-    codes = add_plane(codes, unit, block, 2)
-    d = load_f16x16(unit + 1728)
+    low = bits(unit + 512 + 512 * (block >> 2), 2 * (block & 3) - 5, 0x60)
+    codes = joined(low, bits(unit, block - 7, 0x80))
+    d = load_f16x16(unit + 1728) * splat(1 / 32)
     first, second = scale_q3_k(unit + 1536, 2 * block), scale_q3_k(unit + 1536, 2 * block + 1)
     return codes, (d * first, d * second), ()
 
@@ -81,22 +83,22 @@ def scaled(unit, block):
 @inline
 def unpack_q4_k(unit, block):
     scales, minimums = scaled(unit, block)
-    return nibbles(unit + 256 + 512 * (block >> 1), 4 * (block & 1)), scales, minimums
+    return bits(unit + 256 + 512 * (block >> 1), 4 * (block & 1), 0x0F), scales, minimums
 
 
 @inline
 def unpack_q5_k(unit, block):
     scales, minimums = scaled(unit, block)
-    codes = nibbles(unit + 768 + 512 * (block >> 1), 4 * (block & 1))
-    return add_plane(codes, unit + 256, block, 4), scales, minimums
+    codes = bits(unit + 768 + 512 * (block >> 1), 4 * (block & 1), 0x0F)
+    return joined(codes, bits(unit + 256, block - 4, 0x10)), scales, minimums
 
 
 @inline
 def unpack_q6_k(unit, block):
     half, k = block >> 2, block & 3
-    codes = nibbles(unit + 1024 * half + 512 * (k & 1), 4 * (k >> 1))
-    codes = add_top_pairs(codes, unit + 2048 + 512 * half, 2 * k)
-    d = load_f16x16(unit + 3328)
+    low = bits(unit + 1024 * half + 512 * (k & 1), 4 * (k >> 1) - 2, 0x3C)
+    codes = joined(low, bits(unit + 2048 + 512 * half, 2 * k - 6, 0xC0))
+    d = load_f16x16(unit + 3328) * splat(1 / 4)
     first = d * to_f32(load_i8x16(unit + 3072 + 32 * block))
     second = d * to_f32(load_i8x16(unit + 3072 + 32 * block + 16))
     return codes, (first, second), ()
@@ -110,8 +112,8 @@ Q6_K = ((0, 32, 4), (128, 16, 4), (192, 16, 1), (208, 1, 2))
 
 K_QUANTS = (
     tile_format("q2_k", 256, *Q2_K, unpack=unpack_q2_k, groups=2),
-    tile_format("q3_k", 256, *Q3_K, unpack=unpack_q3_k, shift=2, groups=2),
+    tile_format("q3_k", 256, *Q3_K, unpack=unpack_q3_k, signed=True, groups=2),
     tile_format("q4_k", 256, *Q4_K, unpack=unpack_q4_k),
     tile_format("q5_k", 256, *Q5_K, unpack=unpack_q5_k),
-    tile_format("q6_k", 256, *Q6_K, unpack=unpack_q6_k, shift=5, groups=2),
+    tile_format("q6_k", 256, *Q6_K, unpack=unpack_q6_k, signed=True, groups=2),
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 from .._jit import inline
 from ..simd import load_f16x16, load_i32x16, unrolled
-from .codes import CODES, pairs, tile_format
+from .codes import CODES, bits, tile_format
 from .lanes import digits_3
 
 POWERS = (1, 3, 9, 27, 81)
@@ -17,7 +17,8 @@ POWERS = (1, 3, 9, 27, 81)
 
 @inline
 def unpack_tq2_0(unit, block):
-    return pairs(unit + 512 * (block >> 2), 2 * (block & 3)), (load_f16x16(unit + 1024),), ()
+    scale = load_f16x16(unit + 1024)
+    return bits(unit + 512 * (block >> 2), 2 * (block & 3), 0x03), (scale,), (scale,)
 
 
 @unrolled(lambda first, power, second, power_2: CODES)
@@ -40,17 +41,17 @@ def unpack_tq1_0(unit, block):
     scale = (load_f16x16(unit + 832),)
     if block < 5:
         power = POWERS[block]
-        return two_runs(unit, power, unit + 256, power), scale, ()
+        return two_runs(unit, power, unit + 256, power), scale, scale
     if block < 7:
         power = 1 if block == 5 else 9
-        return two_runs(unit + 512, power, unit + 512, 3 * power), scale, ()
-    return last_run(unit + 512, unit + 768), scale, ()
+        return two_runs(unit + 512, power, unit + 512, 3 * power), scale, scale
+    return last_run(unit + 512, unit + 768), scale, scale
 
 
 TQ1_0 = ((0, 8, 4), (32, 4, 4), (48, 1, 4), (52, 1, 2))
 TQ2_0 = ((0, 16, 4), (64, 1, 2))
 
 TERNARY = (
-    tile_format("tq1_0", 256, *TQ1_0, unpack=unpack_tq1_0, shift=0),
-    tile_format("tq2_0", 256, *TQ2_0, unpack=unpack_tq2_0, shift=0),
+    tile_format("tq1_0", 256, *TQ1_0, unpack=unpack_tq1_0),
+    tile_format("tq2_0", 256, *TQ2_0, unpack=unpack_tq2_0),
 )

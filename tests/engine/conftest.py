@@ -261,7 +261,13 @@ def toy_folder(
     file = tmp_path / "acme" / "toy-model" / "toy.gguf"
     file.parent.mkdir(parents=True)
     file.write_bytes(b"toy")
-    monkeypatch.setattr(REGISTRY, "_open_model", lambda path, config: make_toy())
+
+    def open_toy(path: Path, config: Any, check: Callable[[Any], None]) -> ToyModel:
+        model = make_toy()
+        check(model.metadata)
+        return model
+
+    monkeypatch.setattr(REGISTRY, "_open_model", open_toy)
     yield tmp_path
     for instance in REGISTRY.loaded():
         REGISTRY.unload(instance.identifier)

@@ -21,7 +21,7 @@ from gnomon.kernels import elementwise
 from gnomon.kernels.activations import RECORD, SHARE, arrange, quantise
 from gnomon.kernels.attention import Shape, emit_attention
 from gnomon.kernels.kv_pages import region_after
-from gnomon.kernels.matmul import emit_matmul, rows_at_once
+from gnomon.kernels.matmul import FEW, emit_matmul, rows_at_once
 from gnomon.kernels.pool import Pool, aligned
 from gnomon.kernels.quants.random_blocks import random_blocks
 from gnomon.kernels.rms_norm import rms_norm
@@ -126,11 +126,12 @@ def routed(rng: np.random.Generator) -> Any:
 OPERATIONS: dict[str, Make] = {
     "int8 q4_0, 1 row": matmul("q4_0", 1),
     "int8 q6_k, 9 rows": matmul("q6_k", 9),
+    "int8 q4_k, 18 rows": matmul("q4_k", FEW + 2),
     "int8 iq4_nl, 1 row": matmul("iq4_nl", 1),
     "int8 iq2_s, 1 row": matmul("iq2_s", 1),
     "int8 tq1_0, 1 row": matmul("tq1_0", 1),
     "float q4_1, 1 row": matmul("q4_1", 1, False),
-    "float bf16, 9 rows": matmul("bf16", 9, False),
+    "float bf16, 18 rows": matmul("bf16", FEW + 2, False),
     "attention, 1 row": attention(1),
     "attention, 9 rows": attention(9),
     "routed": routed,

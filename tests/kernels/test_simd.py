@@ -63,6 +63,13 @@ def whole_numbers(part, parts, thread, x, y, z, out):
     s.store_i8x16(out + 492, a)
 
 
+def turning(part, parts, thread, x, y, z, out):
+    a, b = s.load_i32x16(x), s.load_i32x16(y)
+    for n in range(-33, 34, 11):
+        s.store_i32x16(out + 6 * (n + 33), s.rotate_right(a, n) ^ b)
+        s.fence(out)
+
+
 def widening(part, parts, thread, x, y, z, out):
     s.store_i32x16(out, s.load_u8x16(x))
     s.store_i32x16(out + 64, s.load_i8x16(x + 1))
@@ -106,7 +113,7 @@ def test_special_floats_have_the_same_bits_both_ways(body: Body, rng: np.random.
         assert compiled[~nan].tobytes() == plain[~nan].tobytes()
 
 
-@pytest.mark.parametrize("body", [whole_numbers, widening], ids=lambda body: body.__name__)
+@pytest.mark.parametrize("body", [whole_numbers, turning, widening], ids=lambda body: body.__name__)
 def test_whole_numbers_have_the_same_bits_both_ways(body: Body, rng: np.random.Generator) -> None:
     for _ in range(20):
         arrays = rng.integers(-(2**31), 2**31, (3, 16)).astype(np.int32)

@@ -69,8 +69,8 @@ def test_system_gives_directions(capsys: pytest.CaptureFixture[str], monkeypatch
 
     open_toy = REGISTRY._open_model
 
-    def open_spying(path: Any, config: Any) -> Any:
-        model: Any = open_toy(path, config)
+    def open_spying(path: Any, config: Any, check: Any) -> Any:
+        model: Any = open_toy(path, config, check)
         model.reply = reply
         return model
 
@@ -128,7 +128,7 @@ def test_an_unknown_model_is_one_line_and_1(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_ctrl_c_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(path: Any, config: Any) -> None:
+    def interrupted(path: Any, config: Any, check: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(REGISTRY, "_open_model", interrupted)
@@ -156,8 +156,8 @@ def test_reasoning_goes_to_standard_error(
 ) -> None:
     open_toy = REGISTRY._open_model
 
-    def open_thinking(path: Any, config: Any) -> Any:
-        model: Any = open_toy(path, config)
+    def open_thinking(path: Any, config: Any, check: Any) -> Any:
+        model: Any = open_toy(path, config, check)
         model.reply = lambda prompt: "<think>hm</think>ok"
         model.metadata["tokenizer.chat_template"] = "<think></think>"
         return model
@@ -205,8 +205,8 @@ def test_ctrl_c_in_a_chat_on_a_terminal_ends_the_answer_only(
 
     open_toy = REGISTRY._open_model
 
-    def open_interrupted(path: Any, config: Any) -> Any:
-        model: Any = open_toy(path, config)
+    def open_interrupted(path: Any, config: Any, check: Any) -> Any:
+        model: Any = open_toy(path, config, check)
 
         def interrupt() -> None:
             if len(model.fed) == 4:
