@@ -6,7 +6,7 @@ import pytest
 from gnomon.formats.ggml_types import BY_NAME
 from gnomon.formats.gguf import TensorInfo
 from gnomon.kernels.activations import RECORD, arrange
-from gnomon.kernels.matmul import emit_matmul
+from gnomon.kernels.matmul import emit_matmul, rows_at_once
 from gnomon.kernels.pool import Pool
 from gnomon.kernels.quants.random_blocks import random_blocks
 from gnomon.kernels.quants.table import dequantize
@@ -23,9 +23,10 @@ def unpacked(tensor):
     """The weights as the float kernel sees them: products with rows of one 1 and zeros."""
     columns = tensor.shape[1]
     x, weight, tape, pool = np.eye(columns, dtype=np.float32), load_tiles(tensor, 1), Tape(), Pool()
-    groups = -(-columns // 8)
-    record = pool.take((groups, weight.blocks, 8 * RECORD), np.uint8)
-    values = (x, record, columns, columns, x.strides[0], 8, groups, weight.blocks, 0.0)
+    at_once = rows_at_once(columns)
+    groups = -(-columns // at_once)
+    record = pool.take((groups, weight.blocks, at_once * RECORD), np.uint8)
+    values = (x, record, columns, columns, x.strides[0], at_once, groups, weight.blocks, 0.0)
     tape.emit(arrange, 1, values, [x], [record])
     out = emit_matmul(tape, pool, weight, record, columns, False, 1)
     with team().lock:
