@@ -73,17 +73,13 @@ class Model:
             raise ModelLoadError(f"{Path(path).name}: {error}") from error
 
     def _load(self) -> None:
-        from ..kernels.tape_ops import TapeOps
-        from ..kernels.team import default_threads, team
-        from ..kernels.twin_ops import TwinOps
+        from ..kernels.team import team
         from .source import source_reader
         from .step import StepMemory
         from .weights import load_weights
 
-        compute = self.config.compute
-        threads = self.config.cpu_threads or default_threads()
-        self._ops: Any = TwinOps() if compute == "float64" else TapeOps(compute == "int8", threads)
         self.file.check_unchanged()
+        self._ops = self._make_ops()
         ahead, notes = self._layers_ahead()
         self._weights = load_weights(self.file, self.arch, self.hparams, self._ops, ahead)
         self.notes = self.file.notes + self._weights.notes + notes
@@ -109,6 +105,22 @@ class Model:
         self._tapes: OrderedDict[tuple[object, ...], tuple[Any, Any]] = OrderedDict()
         self._team = team
         self.nextn = self._load_ahead(ahead) if ahead else None
+
+    def _make_ops(self) -> Any:
+        """The operations of the mode; they find packed weights that were kept on disk."""
+        from ..kernels.tape_ops import TapeOps
+        from ..kernels.team import default_threads
+        from ..kernels.tiles.kept import kept_path, read_kept
+        from ..kernels.twin_ops import TwinOps
+
+        compute = self.config.compute
+        if compute == "float64":
+            return TwinOps()
+        kept = None
+        if self.config.try_mmap:
+            kept = read_kept(kept_path(self.file.path), self.file.stamps)
+        threads = self.config.cpu_threads or default_threads()
+        return TapeOps(compute == "int8", threads, kept)
 
     def _layers_ahead(self) -> tuple[tuple[LayerSpec, ...], list[str]]:
         from .nextn import find_nextn
@@ -266,11 +278,23 @@ class Model:
             return forward_with_rows(*given)
         return forward(*given, wanted == "logits")
 
+    def keep_tiles(self) -> tuple[Path, int]:
+        """Keep the packed weights on disk for later loads; where, and how many bytes.
+
+        Raises LMStudioValueError in float64 mode, which packs nothing; OSError.
+        """
+        from ..kernels.tiles.kept import kept_path, write_kept
+
+        if self.config.compute == "float64":
+            raise LMStudioValueError('tiles: found compute "float64", which packs no weights')
+        path = kept_path(self.file.path)
+        return path, write_kept(path, self.file.stamps, self._ops.packed)
+
     def close(self) -> None:
         """Let go of weights and file, once no step is running."""
         with self._team().lock:
             self._tapes.clear()
-            self._weights = self._reader = self.nextn = None  # type: ignore[assignment]
+            self._weights = self._reader = self.nextn = self._ops = None  # type: ignore[assignment]
             self.file.close()
 
 

@@ -78,8 +78,9 @@ class _Part:
 class GGUFFile:
     """An open model: `metadata` and `tensors` (name -> TensorInfo, in file order) of all its files.
 
-    `notes` tells of what was odd but harmless. `size_bytes` is the size of all files. After
-    `close()` there are no tensors; the memory goes when the last view of it does.
+    `notes` tells of what was odd but harmless. `size_bytes` is the size of all files, `stamps` has
+    size and time of last change (ns) of each. After `close()` there are no tensors; the memory goes
+    when the last view of it does.
     """
 
     def __init__(self, parts: list[_Part]) -> None:
@@ -91,11 +92,11 @@ class GGUFFile:
         self.size_bytes = sum(len(part.mapping) for part in parts)
         self.notes = [f"{part.path.name}: {note}" for part in parts for note in part.notes]
         self._mappings = [part.mapping for part in parts]
-        self._stamps = {part.path: part.stamp for part in parts}
+        self.stamps = {part.path: part.stamp for part in parts}
 
     def check_unchanged(self) -> None:
         """Raise GGUFError if a file's size or time is not what it was when it was opened."""
-        for path, opened in self._stamps.items():
+        for path, opened in self.stamps.items():
             with _naming(path):
                 _check_stamp(path, opened)
 

@@ -31,7 +31,7 @@ from numba.core.ccallback import CFunc
 from . import inlining
 from .isa import ISA
 
-KEEP_DIGESTS = 4
+KEEP_DIGESTS, DIGITS = 4, 24
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 # Functions over raw memory hold no arrays, so they need not count references.
 RAW = OPTIONS | {"_nrt": False}
@@ -60,7 +60,7 @@ def source_digest() -> str:
     total = hashlib.sha256(f"{ISA} {numba.__version__} {sys.version_info[:2]}".encode())
     for path in sorted(here.rglob("*.py")):
         total.update(str(path.relative_to(here)).encode() + b"\0" + path.read_bytes())
-    return total.hexdigest()[:24]
+    return total.hexdigest()[:DIGITS]
 
 
 @functools.cache
@@ -77,8 +77,8 @@ def cache_folder() -> str | None:
         logging.getLogger("gnomon").warning("no compile cache: %s", error)
         return None
     with suppress(OSError):
-        siblings = sorted(folder.parent.iterdir(), key=lambda path: path.stat().st_mtime)
-        for old in siblings[:-KEEP_DIGESTS]:
+        siblings = [path for path in folder.parent.iterdir() if len(path.name) == DIGITS]
+        for old in sorted(siblings, key=lambda path: path.stat().st_mtime)[:-KEEP_DIGESTS]:
             shutil.rmtree(old, ignore_errors=True)
     return str(folder)
 

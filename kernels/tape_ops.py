@@ -31,6 +31,7 @@ from .simd import at
 from .sparse_attention import Choice, Indexer, choose, index_region, sparse_attention_ref
 from .tape import Kernel, Tape
 from .team import team
+from .tiles.kept import Kept
 from .tiles.load import load_experts, load_tiles
 
 F32 = NDArray[np.float32]
@@ -43,8 +44,11 @@ class TapeOps:
 
     number = np.float32
 
-    def __init__(self, integer: bool, threads: int) -> None:
+    def __init__(self, integer: bool, threads: int, kept: Kept | None = None) -> None:
+        """`kept`: tiles that need not be packed."""
         self.integer, self.threads = integer, threads
+        self._kept = kept
+        self.packed: Kept = {}  # all matrices that were loaded
         self.pool = Pool()
         self.tape = Tape()
         self._prepared: tuple[Any, dict[Any, Any]] = (None, {})
@@ -60,9 +64,11 @@ class TapeOps:
         tape.run(team(), self.threads)
 
     def matrix(self, tensor: TensorInfo) -> Tiles | Experts:
-        if len(tensor.shape) == 3:
-            return load_experts(tensor, self.threads)
-        return load_tiles(tensor, self.threads)
+        load = load_experts if len(tensor.shape) == 3 else load_tiles
+        loaded = load(tensor, self.threads, self._kept)
+        tiles = loaded.tiles if isinstance(loaded, Experts) else loaded
+        self.packed[tensor.name] = tiles.format.name, tiles.data
+        return loaded
 
     def vector(self, tensor: TensorInfo) -> F32:
         return dequantize(little_endian(tensor), tensor.type, tensor.shape)

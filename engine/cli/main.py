@@ -99,6 +99,12 @@ def _add_arguments(name: str, command: argparse.ArgumentParser) -> None:
     if name == "embed":
         command.add_argument("--lines", action="store_true", help="one vector per line of the text")
         command.add_argument("--out", metavar="FILE", help="write a NumPy file (.npy) instead")
+    if name == "warm":
+        command.add_argument(
+            "--tiles",
+            action="store_true",
+            help="keep the packed weights on disk too (as large as the model): loads map them",
+        )
     if name == "tokens":
         command.add_argument(
             "--parse-special", action="store_true", help="read the texts of control tokens as such"

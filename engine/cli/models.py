@@ -14,6 +14,8 @@ from ..api.registry import present
 from .inputs import load_model, read_configs, read_text
 from .progress import compiling
 
+ROWS = (1, 2, 4, 8, 16, 32)  # of steps: kernels are made for these
+
 
 def ls(args: argparse.Namespace) -> None:
     """List the models there are, and those of the catalogue that can be fetched."""
@@ -39,7 +41,7 @@ def get(args: argparse.Namespace) -> None:
 
 
 def warm(args: argparse.Namespace) -> None:
-    """Load a model and run two small steps, so that every kernel it needs is in the cache."""
+    """Load a model and run steps of all sizes, so that every kernel it needs is in the cache."""
     prediction, load = read_configs(args)
     if prediction:
         args.usage_error(f"warm takes load config keys only, found {sorted(prediction)}")
@@ -48,8 +50,13 @@ def warm(args: argparse.Namespace) -> None:
         with model.session() as session:
             if session.needs_source:
                 session.encode([0])
-            session.feed([0] * min(8, session.context_length - 1), logits="none")
-            session.feed([0])
+            for rows in ROWS:
+                if session.position + rows <= session.context_length:
+                    session.feed([0] * rows, logits="all")
+        if args.tiles:
+            with model._instance.in_use() as engine:
+                path, size = engine.keep_tiles()
+            progress.note(f"{path}: {_size(size)}")
         progress.note(f"{model.identifier} is ready")
 
 

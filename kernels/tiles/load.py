@@ -26,25 +26,33 @@ from ..team import team
 from .codes import TileFormat
 from .expand import Expansion
 from .formats import FORMATS
+from .kept import Kept
 from .pack import ROWS, U8, field_table, pack, tile_count
 
 CHUNK_BYTES = 1 << 24
 
 
-def load_tiles(tensor: TensorInfo, threads: int) -> Tiles:
-    """Pack a tensor [rows, columns]. Raises ValueError if it has another number of dimensions."""
+def load_tiles(tensor: TensorInfo, threads: int, kept: Kept | None = None) -> Tiles:
+    """Pack a tensor [rows, columns], unless it is `kept`.
+
+    Raises ValueError if it has another number of dimensions.
+    """
     if len(tensor.shape) != 2:
         raise ValueError(f"{tensor.name}: {len(tensor.shape)} dimensions, expected a matrix")
-    return load_experts(replace(tensor, shape=(1, *tensor.shape)), threads).tiles
+    return load_experts(replace(tensor, shape=(1, *tensor.shape)), threads, kept).tiles
 
 
-def load_experts(tensor: TensorInfo, threads: int) -> Experts:
+def load_experts(tensor: TensorInfo, threads: int, kept: Kept | None = None) -> Experts:
     """Pack a stack of matrices [count, rows, columns], each from a tile of its own on."""
     count, rows, columns = tensor.shape
     form = FORMATS.get(tensor.type.name, FORMATS["f32"])
     units = -(-columns // form.columns)
+    size = count * tile_count(rows) * units * form.unit_bytes
+    name, data = (kept or {}).get(tensor.name, ("", None))
+    if data is not None and name == form.name and data.size == size:
+        return Experts(Tiles(form, data, rows, columns), count)
     row_bytes = tensor.data.size // max(1, count * rows)
-    tiles = aligned(count * tile_count(rows) * units * form.unit_bytes)
+    tiles = aligned(size)
     to = tiles.reshape(count, tile_count(rows), units * form.unit_bytes)
     for matrix, data in zip(to, tensor.data.reshape(count, rows, row_bytes), strict=True):
         for start, stop in _chunks(rows, row_bytes):

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gnomon.engine.errors import ModelLoadError
+from gnomon.engine.errors import LMStudioValueError, ModelLoadError
 from gnomon.engine.load_config import LoadConfig
 from gnomon.engine.model import Model
 from gnomon.formats.errors import GGUFError
 from gnomon.formats.gguf import open_gguf
+from gnomon.kernels.tiles import kept
 
 IDS = [1, 9690, 198, 2683, 359]
 
@@ -77,3 +78,37 @@ def test_a_file_that_changed_after_opening_is_not_packed(
         more.write(b"0")
     with pytest.raises(GGUFError, match="as when opened"):
         Model(file, LoadConfig())
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiles are kept in a folder of this test's own; kernels stay where they are."""
+    monkeypatch.setattr(kept, "cache_root", lambda: tmp_path)
+
+
+@pytest.mark.parametrize("compute", ["int8", "float32"])
+@pytest.mark.usefixtures("own_cache")
+def test_kept_tiles_are_loaded_and_change_no_bit(smollm2_path: Path, compute: Any) -> None:
+    want = logits(smollm2_path, compute=compute)
+    path, size = Model.open(smollm2_path, LoadConfig(compute=compute)).keep_tiles()
+    assert path.stat().st_size == size > 90_000_000
+    assert held(Model.open(smollm2_path, LoadConfig(compute=compute)))
+    assert np.array_equal(logits(smollm2_path, compute=compute), want)
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_kept_tiles_are_not_used_without_try_mmap(smollm2_path: Path) -> None:
+    Model.open(smollm2_path).keep_tiles()
+    assert not held(Model.open(smollm2_path, LoadConfig(try_mmap=False)))
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_float64_mode_has_no_tiles_to_keep(smollm2_path: Path) -> None:
+    with pytest.raises(LMStudioValueError, match='found compute "float64"'):
+        Model.open(smollm2_path, LoadConfig(compute="float64")).keep_tiles()
+
+
+def held(model: Model) -> bool:
+    """Whether a model's tiles are views of a file."""
+    data = model._ops.packed["blk.0.attn_q.weight"][1]
+    return not data.flags.writeable

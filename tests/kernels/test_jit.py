@@ -73,8 +73,9 @@ def test_a_cache_that_cannot_be_written_costs_nothing_but_time(tmp_path: Path) -
 
 def test_old_digests_are_forgotten(filled: Path, tmp_path: Path) -> None:
     cache = shutil.copytree(filled, tmp_path / "cache")
+    (cache / "tiles").mkdir()
     for k in range(6):
-        (cache / f"old{k}").mkdir()
-        os.utime(cache / f"old{k}", (k, k))
+        (cache / f"{k:024x}").mkdir()
+        os.utime(cache / f"{k:024x}", (k, k))
     run(cache)
-    assert len(list(cache.iterdir())) == 4
+    assert sorted(len(path.name) for path in cache.iterdir()) == [5, 24, 24, 24, 24]

@@ -247,6 +247,21 @@ def test_warm_says_when_it_is_ready(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == ("", f"{KEY} is ready\n")
 
 
+def test_warm_can_keep_the_packed_weights(
+    toy_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_toy, kept = REGISTRY._open_model, (toy_folder / "x.tiles", 1_200_000_000)
+
+    def open_keeping(path: Any, config: Any, check: Any) -> Any:
+        model: Any = open_toy(path, config, check)
+        model.keep_tiles = lambda: kept
+        return model
+
+    monkeypatch.setattr(REGISTRY, "_open_model", open_keeping)
+    assert main(["warm", "-m", KEY, "--tiles"]) == 0
+    assert capsys.readouterr().err == f"{kept[0]}: 1.2 GB\n{KEY} is ready\n"
+
+
 def test_embed_refuses_a_language_model(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["embed", "hi", "-m", KEY]) == 1
     assert "is a language model" in capsys.readouterr().err
