@@ -96,6 +96,11 @@ def _add_arguments(name: str, command: argparse.ArgumentParser) -> None:
         )
         command.add_argument("--max-tokens", type=int, metavar="N", help="longest answer")
         command.add_argument("--seed", type=int, metavar="N", help="same seed, same answer")
+    _add_own_arguments(name, command)
+
+
+def _add_own_arguments(name: str, command: argparse.ArgumentParser) -> None:
+    """What one command alone takes."""
     if name == "embed":
         command.add_argument("--lines", action="store_true", help="one vector per line of the text")
         command.add_argument("--out", metavar="FILE", help="write a NumPy file (.npy) instead")

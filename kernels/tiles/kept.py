@@ -30,6 +30,7 @@ from .._jit import cache_root, source_digest
 U8 = NDArray[np.uint8]
 Kept = dict[str, tuple[str, U8]]  # tensor name -> format name and tiles
 MAGIC, ALIGN = b"gnomtile", 64
+UNUSABLE = (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
 MOST_HEADER_BYTES = 1 << 26
 
 
@@ -67,15 +68,14 @@ def write_kept(path: Path, stamps: Mapping[Path, tuple[int, int]], tiles: Kept) 
 
 def read_kept(path: Path, stamps: Mapping[Path, tuple[int, int]]) -> Kept:
     """What was kept of these files, as views of the map; nothing if that cannot be used."""
-    with suppress(OSError, ValueError, TypeError, KeyError), open(path, "rb") as file:
-        mapping = _map(file.fileno())
-        size = int.from_bytes(mapping[len(MAGIC) : len(MAGIC) + 8], "little")
-        if mapping[: len(MAGIC)] != MAGIC or size > MOST_HEADER_BYTES:
+    with suppress(*UNUSABLE), open(path, "rb") as file:
+        if file.read(len(MAGIC)) != MAGIC:
             return {}
-        header = json.loads(mapping[len(MAGIC) + 8 : len(MAGIC) + 8 + size])
-        start = -(-(len(MAGIC) + 8 + size) // ALIGN) * ALIGN
-        if header["made"] == _made(stamps):
-            data = np.frombuffer(mapping, np.uint8)[start:]
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(min(size, MOST_HEADER_BYTES)))
+        if header["made"] == _made(stamps):  # else nothing is mapped, which reads it all
+            start = -(-file.tell() // ALIGN) * ALIGN
+            data = np.frombuffer(_map(file.fileno()), np.uint8)[start:]
             return {name: _view(data, *entry) for name, entry in header["tiles"].items()}
     return {}
 

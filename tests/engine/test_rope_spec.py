@@ -32,8 +32,8 @@ def expected(turns: list[float], magnitude: float = 1.0) -> tuple[np.ndarray, np
     return magnitude * np.cos(angles), magnitude * np.sin(angles)
 
 
-def agree(found: Any, wanted: Any) -> None:
-    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-12)
+def agree(found: Any, wanted: Any) -> bool:
+    return np.allclose(found, wanted, rtol=0, atol=1e-12)
 
 
 def plain_turns(base: float) -> list[float]:
@@ -46,17 +46,17 @@ def spec_of(arch: Any = ARCH, **metadata: Any) -> tuple[RopeSpec, RopeSpec]:
 
 
 def test_angles_are_powers_of_the_base() -> None:
-    agree(table(RopeSpec(500.0, DIM)), expected(plain_turns(500.0)))
+    assert agree(table(RopeSpec(500.0, DIM)), expected(plain_turns(500.0)))
 
 
 def test_linear_scaling_divides_positions() -> None:
     everywhere, _ = spec_of(scaling__type="linear", scaling__factor=4.0)
-    agree(table(everywhere), expected([t / 4 for t in plain_turns(500.0)]))
+    assert agree(table(everywhere), expected([t / 4 for t in plain_turns(500.0)]))
 
 
 def test_scaling_of_type_none_changes_nothing() -> None:
     everywhere, _ = spec_of(scaling__type="none", scaling__factor=4.0)
-    agree(table(everywhere), expected(plain_turns(500.0)))
+    assert agree(table(everywhere), expected(plain_turns(500.0)))
 
 
 def yarn_turns(factor: float, context: int, fast: float, slow: float) -> list[float]:
@@ -81,7 +81,7 @@ def test_yarn_blends_frequencies_and_raises_the_magnitude() -> None:
     turns = yarn_turns(8.0, 512, 32.0, 1.0)
     assert turns[0] == plain_turns(500.0)[0]
     assert turns[-1] == pytest.approx(plain_turns(500.0)[-1] / 8)
-    agree(table(everywhere), expected(turns, 1 + 0.1 * math.log(8.0)))
+    assert agree(table(everywhere), expected(turns, 1 + 0.1 * math.log(8.0)))
 
 
 def test_a_yarn_multiplier_moves_the_magnitude_into_the_scores() -> None:
@@ -101,14 +101,14 @@ def test_factors_divide_frequencies_by_the_length_of_the_context() -> None:
     short, long = np.arange(1.0, 9.0), np.arange(2.0, 10.0)
     both = {"rope_factors_short": short, "rope_factors_long": long}
     turns = np.array(plain_turns(500.0))
-    agree(table(spec, 64, **both), expected(list(turns / short)))
-    agree(table(spec, 65, **both), expected(list(turns / long)))
-    agree(table(spec, 65, rope_freqs=short), expected(list(turns / short)))
+    assert agree(table(spec, 64, **both), expected(list(turns / short)))
+    assert agree(table(spec, 65, **both), expected(list(turns / long)))
+    assert agree(table(spec, 65, rope_freqs=short), expected(list(turns / short)))
 
 
 def test_factors_of_the_file_do_not_count_where_the_spec_has_none() -> None:
     spec = RopeSpec(500.0, DIM)
-    agree(table(spec, rope_freqs=np.full(8, 3.0)), expected(plain_turns(500.0)))
+    assert agree(table(spec, rope_freqs=np.full(8, 3.0)), expected(plain_turns(500.0)))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Kept tiles: what was written comes back; what others made, or is broken, does not."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,19 @@ def test_a_broken_header_is_not_used(path, old, new):
     assert old in whole
     path.write_bytes(whole.replace(old, new, 1))
     assert read_kept(path, STAMPS) == {}
+
+
+@pytest.mark.parametrize("tiles_header", ["[]", "7", '{"w": 7}', '{"w": []}', "[" * 10**5])
+def test_a_header_of_another_form_is_not_used(path, tiles_header):
+    made = json.dumps(kept._made(STAMPS))
+    header = f'{{"made": {made}, "tiles": {tiles_header}}}'.encode()
+    path.write_bytes(kept.MAGIC + len(header).to_bytes(8, "little") + header.ljust(4096, b" "))
+    assert read_kept(path, STAMPS) == {}
+
+
+def test_tiles_that_are_not_used_are_not_mapped(path, monkeypatch):
+    monkeypatch.setattr(kept, "_map", lambda descriptor: pytest.fail("mapped"))
+    assert read_kept(path, {}) == {}
 
 
 def test_a_huge_header_is_not_read(path):

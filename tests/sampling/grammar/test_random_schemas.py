@@ -141,4 +141,5 @@ def test_an_unended_text_can_always_go_on(seed: int) -> None:
         logits = rng.normal(size=TRIE.n_vocab).astype(np.float32)
         logits[EOG] = -10
         mask.apply(logits)
+        assert np.isfinite(logits).any()
         mask.accept(int(logits.argmax()))
