@@ -37,7 +37,7 @@ def forward(
     x = _last_rows(arch, hparams, weights, regions, step, ops)
     if logits and not len(step.outputs):
         return None
-    x = ops.take(x, step.outputs) if logits else x
+    x = _outputs(x, step, ops) if logits else x
     if not _normed_already(arch):
         x = flows.output_norm(arch, hparams, weights.top, x, ops)
     return head(arch, hparams, weights, x, ops) if logits else x
@@ -52,7 +52,12 @@ def forward_with_rows(
     rows = x if arch.nextn is Nextn.BARE else last
     if not len(step.outputs):
         return None, rows
-    return head(arch, hparams, weights, ops.take(last, step.outputs), ops), rows
+    return head(arch, hparams, weights, _outputs(last, step, ops), ops), rows
+
+
+def _outputs(x: Array, step: Step, ops: Ops) -> Array:
+    """The rows whose logits are wanted."""
+    return x if len(step.outputs) == len(step.tokens) else ops.take(x, step.outputs)
 
 
 def _last_rows(

@@ -74,6 +74,7 @@ class StepMemory:
             s: (np.zeros((max_rows, s.dim // 2), number), np.zeros((max_rows, s.dim // 2), number))
             for s in specs
         }
+        self._shape, self._step = (0, 0), Step(self, 0, 0)
 
     def _first(self, positions: I64, window: int) -> I64:
         """The first key that each position sees."""
@@ -95,17 +96,27 @@ class StepMemory:
         return np.full_like(positions, positions[-1])
 
     def fill(self, pieces: list[Piece], outputs: I64) -> Step:
-        """Write the rows of all pieces, in order; `outputs` are rows whose logits are wanted."""
+        """Write the rows of all pieces, in order; `outputs` are rows whose logits are wanted,
+        each once, ascending.
+
+        The step before is used again where it has as many rows.
+        """
         rows = sum(len(ids) for _, ids in pieces)
-        step = Step(self, rows, len(outputs))
+        if self._shape != (rows, len(outputs)):
+            self._shape = rows, len(outputs)
+            self._step = Step(self, *self._shape)
+        step = self._step
+        step.tables.clear()
+        step.source_tables.clear()
         step.outputs[:] = outputs
         start = 0
         for sequence, ids in pieces:
             part = slice(start, start + len(ids))
             positions = np.arange(sequence.length, sequence.length + len(ids))
             self.tokens[part], self.positions[part] = ids, positions
+            table = sequence.table.ctypes.data
             for window, spans in self.spans.items():
-                spans[part, 0] = sequence.table.ctypes.data
+                spans[part, 0] = table
                 spans[part, 1] = self._first(positions, window)
                 spans[part, 2] = self._last(positions, window)
             if sequence.states is not None:

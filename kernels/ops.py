@@ -11,7 +11,7 @@ fast.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ..formats.gguf import TensorInfo
 from .attention import Shape
 from .kv_pages import Region
-from .quants.byte_order import little_endian
+from .quants.byte_order import swapped
 from .quants.table import dequantize
 from .recurrence import Recurrence, State
 from .router import Routing
@@ -182,6 +182,7 @@ class Ops(Protocol):
 
 def embedding_rows(tensor: TensorInfo, tokens: I64) -> NDArray[np.float32]:
     """Rows `tokens` of a table [vocabulary, dim], float32 [rows, dim]."""
-    table = tensor.data.reshape(tensor.shape[0], -1)
-    some = replace(tensor, data=table[np.asarray(tokens)].reshape(-1))
-    return dequantize(little_endian(some), tensor.type, (len(tokens), tensor.shape[1]))
+    rows = tensor.data.reshape(tensor.shape[0], -1)[tokens].reshape(-1)
+    if tensor.byte_order != "little":
+        rows = swapped(rows, tensor.type)
+    return dequantize(rows, tensor.type, (len(tokens), tensor.shape[1]))

@@ -136,11 +136,11 @@ class RopeTable:
 
     def look_up(self, positions: NDArray[np.int64], cos: NDArray[Any], sin: NDArray[Any]) -> None:
         """Write the rows of `positions` to cos and sin [rows, dim / 2]."""
-        blocks = positions // self.BLOCK
-        for index in set(blocks.tolist()):
-            rows = np.flatnonzero(blocks == index)
-            block = self._block(index)[:, positions[rows] % self.BLOCK]
-            cos[rows], sin[rows] = block
+        blocks, places = np.divmod(positions, self.BLOCK)
+        found = set(blocks.tolist())
+        for index in found:
+            rows = blocks == index if len(found) > 1 else slice(None)
+            cos[rows], sin[rows] = self._block(index)[:, places[rows]]
 
     def _block(self, index: int) -> NDArray[Any]:
         if index not in self._blocks:
