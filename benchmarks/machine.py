@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gnomon.kernels.pool import aligned
 from gnomon.kernels.simd import (
@@ -93,24 +94,41 @@ def _fmas(part, parts, thread, source, turns, out):  # type: ignore[no-untyped-d
 
 def peaks(threads: int) -> tuple[float, float, float]:
     """GB/s read, GOPS of byte products, GFLOPS of float32 products, on `threads` threads."""
-    out, source = aligned(64 * threads), aligned(128)
-    per_turn = threads * TURNS * CHAINS / 1e9
-    dots, fmas = (_seconds(body, threads, source, TURNS, out) for body in (_dots, _fmas))
+    source, per_turn = aligned(128), threads * TURNS * CHAINS / 1e9
+    dots, fmas = (
+        best_seconds([_tape(body, threads, source, TURNS)], threads) for body in (_dots, _fmas)
+    )
     return read_speed(threads), 128 * per_turn / dots, 32 * per_turn / fmas
 
 
 def read_speed(threads: int) -> float:
-    """GB/s that `threads` threads read from memory."""
-    out, source = aligned(64 * threads), aligned(READ_BYTES)
+    """GB/s that `threads` threads read from memory, at best."""
+    return READ_BYTES / best_seconds([_reading(threads)], threads) / 1e9
+
+
+def reader(threads: int) -> Callable[[], float]:
+    """A function that reads memory once and returns the GB/s: memory that is shared with others
+    gives now more, now less.
+    """
+    tape = _reading(threads)
+
+    def read() -> float:
+        start = time.perf_counter()
+        with team().lock:
+            tape.run(team(), threads)
+        return READ_BYTES / (time.perf_counter() - start) / 1e9
+
+    return read
+
+
+def _reading(threads: int) -> Tape:
+    source = aligned(READ_BYTES)
     source[:] = 1
-    return READ_BYTES / _seconds(_read, threads, source, READ_BYTES, out) / 1e9
+    return _tape(_read, threads, source, READ_BYTES)
 
 
-def _seconds(
-    body: Callable[..., None], threads: int, source: object, size: int, out: object
-) -> float:
-    tape = Tape()
-    tape.emit(
-        Kernel(f"peak{body.__name__}", body), threads, (source, size, out), [], [np.asarray(out)]
-    )
-    return best_seconds([tape], threads)
+def _tape(body: Callable[..., None], threads: int, source: NDArray[np.uint8], size: int) -> Tape:
+    tape, out = Tape(), aligned(64 * threads)
+    tape.keep(source)
+    tape.emit(Kernel(f"peak{body.__name__}", body), threads, (source, size, out), [], [out])
+    return tape

@@ -1,13 +1,14 @@
 """gnomon beside llama-cpp-python: both in turn on the same files, each in a process of its own.
 
     python -m benchmarks.peer MODEL... [--peer-python PATH] [--runs 5] [--depth 4096] [--json OUT]
+        [--tiles]
 
 Prompt of 512 tokens, 64 tokens generated from nothing and at `--depth`, time from opening the file
 to the first token (caches warm), cost of steps of 2, 4 and 8 tokens relative to one after the
-prompt, peak resident memory; of gnomon also the bytes of the file that generation reads per second,
-and their share of what this machine's memory gives in the same run. Prints medians of `--runs`
-alternating runs and gnomon's ratio to its peer; above 1 is better for speeds, below 1 for the rest.
-`benchmarks.chart` draws the JSON.
+prompt, peak resident memory; of gnomon also the share of what memory gives at the time that
+generation reads the file at. Prints medians of `--runs` alternating runs and gnomon's ratio to its
+peer; above 1 is better for speeds, below 1 for the rest. `--tiles` first keeps the packed weights
+(`gnomon warm --tiles`), which loads then map. `benchmarks.chart` draws the JSON.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import subprocess
 import sys
 from pathlib import Path
 from statistics import median
+
+from gnomon.engine.model import Model
 
 HERE = Path(__file__).parent
 Result = dict[str, float]
@@ -57,6 +60,13 @@ def compare(
     return {name: medians(some) for name, some in results.items()}
 
 
+def keep_tiles(model: Path) -> None:
+    """Keep the packed weights, and hold on to nothing."""
+    opened = Model.open(model)
+    opened.keep_tiles()
+    opened.close()
+
+
 def show(model: Path, found: dict[str, Result]) -> None:
     """Print one table."""
     ours, theirs = found["gnomon"], found["llama.cpp"]
@@ -76,9 +86,12 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--depth", type=int, default=4096)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--tiles", action="store_true")
     given = parser.parse_args()
     found = {}
     for model in given.models:
+        if given.tiles:
+            keep_tiles(model)
         pair = compare(model, given.peer_python, given.runs, given.threads, given.depth)
         found[model.name] = pair
         show(model, pair)

@@ -10,14 +10,16 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import mean, median
 from typing import Any
 
 from gnomon.engine.load_config import LoadConfig
 from gnomon.engine.model import Model
 
-from .machine import read_speed
+from .machine import reader
 
 PROMPT, GENERATE, ROWS = 512, 64, (1, 2, 4, 8)
+TURNS, STEPS = 16, 6
 
 
 def seconds(function: Callable[..., Any], *given: Any) -> float:
@@ -54,19 +56,38 @@ def measure(path: str, threads: int, depth: int) -> dict[str, float]:
     result = {"load s": time.perf_counter() - start}
     prompt(session, PROMPT)
     result["prompt t/s"] = PROMPT / min(seconds(prompt, session, PROMPT) for _ in range(2))
-    for rows in ROWS:
-        ids = list(range(7, 7 + rows))
-        best = min(seconds(step, session, ids, PROMPT) for _ in range(8))
-        result[f"{rows} rows ms"] = 1e3 * best
+    turns = [
+        [seconds(step, session, list(range(7, 7 + rows)), PROMPT) for rows in ROWS]
+        for _ in range(8)
+    ]
+    for rows, times in zip(ROWS, zip(*turns, strict=True), strict=True):
+        result[f"{rows} rows ms"] = 1e3 * min(times)
     result["generate t/s"] = GENERATE / seconds(generate, session, 0)
     if depth:
         prompt(session, depth)
         result["deep t/s"] = GENERATE / seconds(generate, session, depth)
     status = Path("/proc/self/status").read_text().split("VmHWM:")[1]
     result["memory MB"] = int(status.split()[0]) / 1024
-    result["read GB/s"] = bytes_of_token(model) * result["generate t/s"] / 1e9
-    result["read share"] = result["read GB/s"] / read_speed(threads)
+    result["memory GB/s"], result["read share"] = memory_use(session, model, threads)
     return result
+
+
+def memory_use(session: Any, model: Model, threads: int) -> tuple[float, float]:
+    """GB/s that memory gives, and the share of it at which steps of one token read the file.
+
+    Medians of turns of a few steps, each between two passes over other memory.
+    """
+    read = reader(threads)
+    read()
+    speeds, shares = [read()], []
+    for turn in range(TURNS):
+        start = time.perf_counter()
+        for i in range(STEPS):
+            step(session, [7 + i], STEPS * turn + i)
+        speed = STEPS * bytes_of_token(model) / (time.perf_counter() - start) / 1e9
+        speeds.append(read())
+        shares.append(speed / mean(speeds[-2:]))
+    return median(speeds), median(shares)
 
 
 def bytes_of_token(model: Model) -> int:

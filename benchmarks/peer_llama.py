@@ -47,9 +47,11 @@ def measure(path, threads, depth):
     result = {"load s": time.perf_counter() - start}
     prompt(model, PROMPT)
     result["prompt t/s"] = PROMPT / min(seconds(prompt, model, PROMPT) for _ in range(2))
-    for rows in ROWS:
-        best = min(seconds(step, model, list(range(7, 7 + rows)), PROMPT) for _ in range(8))
-        result[f"{rows} rows ms"] = 1e3 * best
+    turns = [
+        [seconds(step, model, list(range(7, 7 + rows)), PROMPT) for rows in ROWS] for _ in range(8)
+    ]
+    for rows, times in zip(ROWS, zip(*turns, strict=True), strict=True):
+        result[f"{rows} rows ms"] = 1e3 * min(times)
     result["generate t/s"] = GENERATE / seconds(generate, model, 0)
     if depth:
         prompt(model, depth)
