@@ -1,65 +1,39 @@
-"""Measure llama.cpp on one model and print JSON: run by `peer.py`, needs llama-cpp-python.
-
-python benchmarks/peer_llama.py MODEL THREADS DEPTH
-"""
-
-import json
-import sys
-import time
-from pathlib import Path
+"""llama.cpp's side of `peer.py`; needs llama-cpp-python and nothing else."""
 
 from llama_cpp import Llama
 
-PROMPT, GENERATE, ROWS = 512, 64, (1, 2, 4, 8)
+from .peer_worker import peak_memory, serve
 
 
-def step(model, ids, position):
-    """Feed ids from `position` on, with logits of every one."""
-    model._ctx.kv_cache_seq_rm(-1, position, -1)
-    model._batch.set_batch(batch=ids, n_past=position, logits_all=True)
-    model._ctx.decode(model._batch)
+class LlamaCpp:
+    """The methods of `peer_gnomon.Gnomon`."""
 
+    def load(self, path, threads, context):
+        self._model = Llama(
+            path, n_ctx=context, n_batch=512, n_threads=threads, n_threads_batch=threads,
+            verbose=False,
+        )  # fmt: skip
+        self.step(1, 0)
 
-def seconds(function, *given):
-    start = time.perf_counter()
-    function(*given)
-    return time.perf_counter() - start
+    def prompt(self, count):
+        self._model.reset()
+        self._model._ctx.kv_cache_clear()
+        self._model.eval([7 + i % 200 for i in range(count)])
 
+    def step(self, rows, position):
+        model = self._model
+        model._ctx.kv_cache_seq_rm(-1, position, -1)
+        ids = list(range(7, 7 + rows))
+        model._batch.set_batch(batch=ids, n_past=position, logits_all=True)
+        model._ctx.decode(model._batch)
 
-def prompt(model, count):
-    model.reset()
-    model._ctx.kv_cache_clear()
-    model.eval([7 + i % 200 for i in range(count)])
+    def generate(self, count, position):
+        for i in range(count):
+            self.step(1, position + i)
 
-
-def generate(model, position):
-    for i in range(GENERATE):
-        step(model, [7 + i], position + i)
-
-
-def measure(path, threads, depth):
-    start = time.perf_counter()
-    model = Llama(
-        path, n_ctx=depth + 1024, n_batch=512, n_threads=threads, n_threads_batch=threads,
-        verbose=False,
-    )  # fmt: skip
-    step(model, [7], 0)
-    result = {"load s": time.perf_counter() - start}
-    prompt(model, PROMPT)
-    result["prompt t/s"] = PROMPT / min(seconds(prompt, model, PROMPT) for _ in range(2))
-    turns = [
-        [seconds(step, model, list(range(7, 7 + rows)), PROMPT) for rows in ROWS] for _ in range(8)
-    ]
-    for rows, times in zip(ROWS, zip(*turns, strict=True), strict=True):
-        result[f"{rows} rows ms"] = 1e3 * min(times)
-    result["generate t/s"] = GENERATE / seconds(generate, model, 0)
-    if depth:
-        prompt(model, depth)
-        result["deep t/s"] = GENERATE / seconds(generate, model, depth)
-    status = Path("/proc/self/status").read_text().split("VmHWM:")[1]
-    result["memory MB"] = int(status.split()[0]) / 1024
-    return result
+    def memory(self):
+        return peak_memory()
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))))
+    serve(LlamaCpp())
