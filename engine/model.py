@@ -120,7 +120,7 @@ class Model:
         if self.config.try_mmap:
             kept = read_kept(kept_path(self.file.path), self.file.stamps)
         threads = self.config.cpu_threads or default_threads()
-        return TapeOps(compute == "int8", threads, kept)
+        return TapeOps(compute == "int8", threads, kept, self.file.size_bytes)
 
     def _layers_ahead(self) -> tuple[tuple[LayerSpec, ...], list[str]]:
         from .nextn import find_nextn

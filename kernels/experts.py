@@ -20,7 +20,7 @@ from .pool import Pool
 from .simd import fma, load_f32, load_first, splat, store_first, zeros
 from .tape import Kernel, Tape, kernel
 from .tiles.codes import TileFormat
-from .tiles.lanes import prefetch, prefetch_bytes
+from .tiles.lanes import prefetch_bytes_once, prefetch_once
 from .tiles.pack import tile_count
 
 F32 = NDArray[np.float32]
@@ -62,7 +62,7 @@ def routed(form: TileFormat, integer: bool) -> Kernel:
         begin = tiles + int(load_f32(ids + 4 * pair)) * matrix
         unit = begin + tile * units * unit_bytes
         for line in range(0, FIRST, 64):
-            prefetch(unit + line)
+            prefetch_once(unit + line)
         for _ in range(last - first):
             # Beyond this expert's end lies the next pair's expert, as far as requests go.
             end = begin + matrix
@@ -73,7 +73,7 @@ def routed(form: TileFormat, integer: bool) -> Kernel:
                 request = unit + AHEAD
                 request += after - end if request >= end else 0
                 for block in range(per_unit):
-                    prefetch_bytes(request + block * ahead, ahead)
+                    prefetch_bytes_once(request + block * ahead, ahead)
                     totals = add(totals, unit, block, record, blocks * step)
                     record += step
                 unit += unit_bytes

@@ -45,7 +45,7 @@ from .simd import (
 from .tape import Kernel, Tape
 from .tiles.codes import CODES, TileFormat
 from .tiles.floats import COLUMNS
-from .tiles.lanes import prefetch, prefetch_bytes
+from .tiles.lanes import request
 from .tiles.pack import tile_count
 
 F32 = NDArray[np.float32]
@@ -63,12 +63,13 @@ FIRST = 4096  # bytes that a part asks for before it starts
 
 @dataclass(frozen=True)
 class Tiles:
-    """A weight [rows, columns] packed in tiles."""
+    """A weight [rows, columns] packed in tiles; `stays` is for the last cache, `residence.py`."""
 
     format: TileFormat
     data: NDArray[np.uint8]
     rows: int
     columns: int
+    stays: bool = True
 
     @property
     def units(self) -> int:
@@ -221,18 +222,18 @@ def few_rows(form: TileFormat, integer: bool, rows: int) -> Kernel:
     add, unit_bytes, per_unit = direct(form, integer), form.unit_bytes, form.columns // 32
     step, share = step_bytes(integer, rows), -(-form.unit_bytes // per_unit)
 
-    def body(part, parts, thread, tiles, x, out, n, units, tile_count, groups):
+    def body(part, parts, thread, tiles, x, out, n, units, tile_count, groups, stays):
         first, tile_bytes = tile_count * part // parts, units * unit_bytes
         finer = units * per_unit * step
         for line in range(0, FIRST, 64):
-            prefetch(tiles + first * tile_bytes + line)
+            request(tiles + first * tile_bytes + line, 64, stays)
         for tile in range(first, tile_count * (part + 1) // parts):
             for group in range(groups):
                 record = x + group * units * per_unit * RECORD * rows
                 unit, totals = tiles + tile * tile_bytes, zeros(rows)
                 for _ in range(units):
                     for block in range(per_unit):
-                        prefetch_bytes(unit + AHEAD + block * share, share)
+                        request(unit + AHEAD + block * share, share, stays)
                         totals = add(totals, unit, block, record, finer)
                         record += step
                     unit += unit_bytes
@@ -326,7 +327,9 @@ def emit_matmul(
     if rows <= FEW:
         parts = few_parts(tiles, threads)
         kernel = few_rows(weight.format, integer, at_once)
-        tape.emit(kernel, parts, [*values, groups], [record], [out])
+        # What several groups read must stay until the last has.
+        stays = int(weight.stays or groups > 1)
+        tape.emit(kernel, parts, [*values, groups, stays], [record], [out])
         return out[:rows]
     together = PANEL_TILES if tiles >= 2 * PANEL_TILES * threads else 2
     unit = panel_block_bytes(weight.format, integer) * (weight.format.columns // 32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from .pool import Pool
 from .quants.byte_order import little_endian
 from .quants.table import dequantize
 from .recurrence import Recurrence, State, run_formula
+from .residence import Residence
 from .rms_norm import rms_norm
 from .rope import rope
 from .router import Routing, router, scratch_room
@@ -44,10 +46,12 @@ class TapeOps:
 
     number = np.float32
 
-    def __init__(self, integer: bool, threads: int, kept: Kept | None = None) -> None:
-        """`kept`: tiles that need not be packed."""
+    def __init__(
+        self, integer: bool, threads: int, kept: Kept | None = None, model_bytes: int = 0
+    ) -> None:
+        """`kept`: tiles that need not be packed; `model_bytes`: what a step may read of weights."""
         self.integer, self.threads = integer, threads
-        self._kept = kept
+        self._kept, self._residence = kept, Residence(model_bytes)
         self.packed: Kept = {}  # all matrices that were loaded
         self.pool = Pool()
         self.tape = Tape()
@@ -64,9 +68,13 @@ class TapeOps:
         tape.run(team(), self.threads)
 
     def matrix(self, tensor: TensorInfo) -> Tiles | Experts:
-        load = load_experts if len(tensor.shape) == 3 else load_tiles
-        loaded = load(tensor, self.threads, self._kept)
-        tiles = loaded.tiles if isinstance(loaded, Experts) else loaded
+        loaded: Tiles | Experts
+        if len(tensor.shape) == 3:
+            loaded = load_experts(tensor, self.threads, self._kept)
+            tiles = loaded.tiles
+        else:
+            tiles = load_tiles(tensor, self.threads, self._kept)
+            loaded = tiles = replace(tiles, stays=self._residence.stays(tiles.data.nbytes))
         self.packed[tensor.name] = tiles.format.name, tiles.data
         return loaded
 

@@ -14,6 +14,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
+from .._jit import inline
 from ..isa import ISA
 from ..simd import at
 from ..trace import I8, I16, I32, I64, LANES, i32, i32x16, i64, intrinsic, primitive, unrolled, void
@@ -97,17 +98,21 @@ def digits_3(packed: np.ndarray, power: int) -> np.ndarray:
 # --- memory --------------------------------------------------------------------------------------
 
 
-def _lower_prefetch(b: Any, address: Any) -> None:
+def _lower_prefetch(b: Any, address: Any, keep: int) -> None:
     pointer = b.inttoptr(address, I8.as_pointer())
     kind = ir.FunctionType(ir.VoidType(), [pointer.type, I32, I32, I32])
     prefetch = cgutils.get_or_insert_function(b.module, kind, "llvm.prefetch.p0")
-    read, keep, data = (ir.Constant(I32, n) for n in (0, 3, 1))
-    b.call(prefetch, [pointer, read, keep, data])
+    b.call(prefetch, [pointer, *(ir.Constant(I32, n) for n in (0, keep, 1))])  # read, data
 
 
-@primitive(void, (i64,), _lower_prefetch)
+@primitive(void, (i64,), lambda b, address: _lower_prefetch(b, address, 3))
 def prefetch(address: int) -> None:
     """Ask for the cache line at `address`, which need not be readable."""
+
+
+@primitive(void, (i64,), lambda b, address: _lower_prefetch(b, address, 0))
+def prefetch_once(address: int) -> None:
+    """The same for a line that is read once: it drives no other out of the last cache."""
 
 
 @unrolled(lambda address, size: void, literal="size")
@@ -115,6 +120,22 @@ def prefetch_bytes(address: Any, size: int) -> None:
     """Ask for `size` bytes."""
     for offset in range(0, size, 64):
         prefetch(address + offset)
+
+
+@unrolled(lambda address, size: void, literal="size")
+def prefetch_bytes_once(address: Any, size: int) -> None:
+    """Ask for `size` bytes that are read once."""
+    for offset in range(0, size, 64):
+        prefetch_once(address + offset)
+
+
+@inline
+def request(address, size, stays):
+    """Ask for `size` bytes, a number known in advance; are they to stay in the last cache?"""
+    if stays:
+        prefetch_bytes(address, size)
+    else:
+        prefetch_bytes_once(address, size)
 
 
 # --- rows to lanes --------------------------------------------------------------------------------
