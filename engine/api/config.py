@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from functools import cache
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Self, TypeAlias, TypeVar
 
 from ..errors import LMStudioValueError
 from ..load_config import LoadConfig
@@ -68,6 +68,11 @@ class LlmPredictionConfig(Struct):
     reasoning_parsing: dict[str, Any] | None = None
     raw_tools: dict[str, Any] | None = None
 
+    @classmethod
+    def from_dict(cls, data: DictObject) -> Self:
+        """Make one from a dict such as `config` takes; `LMStudioValueError` says what is wrong."""
+        return _parse(data, cls, PREDICTION_KEYS, "prediction config")
+
 
 class LlmLoadModelConfig(Struct):
     """How to open a model. Each attribute is a config key (camelCase or snake_case in dicts).
@@ -96,6 +101,11 @@ class LlmLoadModelConfig(Struct):
     flash_attention: Any = None
     keep_model_in_memory: Any = None
 
+    @classmethod
+    def from_dict(cls, data: DictObject) -> Self:
+        """Make one from a dict such as `config` takes; `LMStudioValueError` says what is wrong."""
+        return _parse(data, cls, LOAD_KEYS, "load config")
+
 
 class EmbeddingLoadModelConfig(LlmLoadModelConfig):
     """How to open an embedding model: the same keys."""
@@ -108,7 +118,7 @@ AnyLoadConfig: TypeAlias = LlmLoadModelConfig | EmbeddingLoadModelConfig
 PredictionConfigInput: TypeAlias = LlmPredictionConfig | DictObject | None
 LoadConfigInput: TypeAlias = LlmLoadModelConfig | DictObject | None
 
-C = TypeVar("C", LlmPredictionConfig, LlmLoadModelConfig)
+C = TypeVar("C", bound=LlmPredictionConfig | LlmLoadModelConfig)
 
 
 def parse_prediction_config(config: PredictionConfigInput) -> LlmPredictionConfig:
@@ -165,12 +175,17 @@ def _checked(config: DictObject, keys: tuple[Key, ...], where: str, listed: str)
             raise LMStudioValueError(_unknown(name, by_name, where, listed))
         if value is not None:
             checked[key.name] = _accepted(key, value, where, listed)
+    for key in keys:
+        if key.needed and key.name not in checked:
+            raise LMStudioValueError(f"{where}: found no {key.name!r}, expected {key.expected}")
     return checked
 
 
 def _accepted(key: Key, value: Any, where: str, listed: str) -> Any:
     if key.name == "stopStrings" and isinstance(value, str):
         value = [value]
+    if isinstance(value, Struct):
+        value = value.set_fields()
     if not key.accepts(value):
         raise LMStudioValueError(f"{where}: {key.name} is {value!r}, expected {key.expected}")
     if key.inner and isinstance(value, Mapping):

@@ -17,13 +17,17 @@ Test = Callable[[Any], bool]
 
 @dataclass(frozen=True)
 class Key:
-    """One key: `accepts(value)` tells, `expected` says it in words, `inner` are a dict's keys."""
+    """One key: `accepts(value)` tells, `expected` says it in words, `inner` are a dict's keys.
+
+    A `needed` one may not be left out of the dict it is inside of.
+    """
 
     name: str
     expected: str
     accepts: Test
     aliases: tuple[str, ...] = ()
     inner: tuple[Key, ...] = ()
+    needed: bool = False
 
 
 def is_int(value: Any) -> bool:
@@ -33,7 +37,10 @@ def is_int(value: Any) -> bool:
 
 def is_number(value: Any) -> bool:
     """A finite number, NumPy's too; true and false are not numbers."""
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number too large for a float
+        return False
 
 
 def is_texts(value: Any) -> bool:
@@ -92,7 +99,9 @@ _FROM_0 = _number("a number >= 0", lambda value: value >= 0)
 _FINITE = _number("a finite number")
 _COUNT = _int("an integer >= 1", lambda value: value >= 1)
 _COUNT_FROM_0 = _int("an integer >= 0", lambda value: value >= 0)
-_WINDOW = _int("an integer >= -1 (-1: all tokens)", lambda value: value >= -1)
+_WINDOW = _int(
+    "an integer from -1 to 2147483647 (-1: all tokens)", lambda value: -1 <= value < 2**31
+)
 
 
 def _whole_or_false(value: Any) -> bool:
@@ -134,7 +143,7 @@ PREDICTION_KEYS: tuple[Key, ...] = (
     Key(
         "mirostat",
         **_dict(
-            Key("version", *_int("1 or 2", lambda value: value in (1, 2))),
+            Key("version", *_int("1 or 2", lambda value: value in (1, 2)), needed=True),
             Key("tau", *_ABOVE_0),
             Key("eta", *_ABOVE_0),
         ),
@@ -142,7 +151,7 @@ PREDICTION_KEYS: tuple[Key, ...] = (
     Key(
         "adaptiveP",
         **_dict(
-            Key("target", *_UNIT),
+            Key("target", *_UNIT, needed=True),
             Key("decay", *_number("a number in [0, 0.99]", lambda value: 0 <= value <= 0.99)),
         ),
     ),
@@ -167,7 +176,7 @@ PREDICTION_KEYS: tuple[Key, ...] = (
     Key(
         "structured",
         **_dict(
-            Key("type", *_one_of("json", "gbnf", "regex", "choice", "none")),
+            Key("type", *_one_of("json", "gbnf", "regex", "choice", "none"), needed=True),
             Key("jsonSchema", *_anything()),
             Key("gbnfGrammar", *_text()),
             Key("regex", *_text()),

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from gnomon.engine.api.config import (
+    EmbeddingLoadModelConfig,
     LlmLoadModelConfig,
     LlmPredictionConfig,
     engine_load_config,
@@ -19,6 +20,7 @@ from gnomon.engine.api.config import (
     parse_prediction_config,
 )
 from gnomon.engine.api.config_keys import LOAD_KEYS, PREDICTION_KEYS
+from gnomon.engine.api.structured import LlmStructuredPredictionSetting
 from gnomon.engine.errors import LMStudioValueError
 from gnomon.engine.load_config import LoadConfig
 
@@ -221,3 +223,48 @@ def test_keys_without_meaning_are_noted_once(caplog: pytest.LogCaptureFixture) -
         for _ in range(2):
             parse_load_config({"gpuStrictVramCap": True})
     assert caplog.text.count("gpuStrictVramCap") == 1
+
+
+@pytest.mark.parametrize("key", ["temperature", "topKSampling", "frequencyPenalty"])
+def test_a_number_too_large_for_a_float_is_refused(key: str) -> None:
+    with pytest.raises(LMStudioValueError, match=key):
+        parsed({key: 10**400})
+
+
+def test_a_window_beyond_32_bits_is_refused() -> None:
+    assert parsed({"repeatLastN": 2**31 - 1}) == {"repeatLastN": 2**31 - 1}
+    with pytest.raises(LMStudioValueError, match=r"repeatLastN is .*from -1 to 2147483647"):
+        parsed({"repeatLastN": 2**63})
+
+
+@pytest.mark.parametrize(
+    ("setting", "error"),
+    [
+        ({"mirostat": {"tau": 5}}, "mirostat: found no 'version', expected 1 or 2"),
+        ({"adaptiveP": {}}, "adaptiveP: found no 'target'"),
+        ({"structured": {"jsonSchema": {}}}, "structured: found no 'type', expected one of json"),
+    ],
+)
+def test_a_dict_without_the_key_that_it_needs_is_refused(
+    setting: dict[str, Any], error: str
+) -> None:
+    with pytest.raises(LMStudioValueError, match=error):
+        parsed(setting)
+
+
+def test_a_struct_is_taken_for_a_dict() -> None:
+    setting = LlmStructuredPredictionSetting(type="gbnf", gbnf_grammar='root ::= "a"')
+    assert parsed(LlmPredictionConfig(structured=setting)) == parsed({"structured": setting})  # type: ignore[arg-type]
+    assert parsed({"structured": setting})["structured"]["gbnfGrammar"] == 'root ::= "a"'
+
+
+def test_from_dict_reads_what_config_takes() -> None:
+    assert LlmPredictionConfig.from_dict({"top_k": 5}).top_k_sampling == 5
+    made = EmbeddingLoadModelConfig.from_dict({"context_length": 9})
+    assert made == EmbeddingLoadModelConfig(context_length=9)
+
+
+@pytest.mark.parametrize("made", [LlmPredictionConfig, LlmLoadModelConfig])
+def test_from_dict_refuses_unknown_keys(made: Any) -> None:
+    with pytest.raises(LMStudioValueError, match="unknown key 'tempature'"):
+        made.from_dict({"tempature": 1})
