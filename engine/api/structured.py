@@ -39,8 +39,11 @@ class BaseModel(msgspec.Struct, omit_defaults=True, kw_only=True):
     def model_json_schema(cls) -> DictSchema:
         """Return the JSON schema with sorted keys; the class itself is inlined, `$defs` stay."""
         schema = dict(msgspec.json.schema(cls))
-        name = schema.pop("$ref").rpartition("/")[2]
+        reference = schema.pop("$ref")
+        name = reference.rpartition("/")[2]
         own = schema["$defs"].pop(name)
+        if json.dumps(reference) in json.dumps([schema, own]):  # it holds others of its class
+            schema["$defs"][name] = own
         if not schema["$defs"]:
             del schema["$defs"]
         found: DictSchema = msgspec.to_builtins({**schema, **own}, order="deterministic")
@@ -64,11 +67,14 @@ def structured_setting(
     response_format: ResponseSchema | None, structured: dict[str, Any] | None
 ) -> dict[str, Any] | None:
     """The one setting that holds, as a checked dict of the `structured` key; None for free text."""
-    if response_format is None:
-        return None if structured is None or structured.get("type") == "none" else structured
-    if structured is not None:
-        raise LMStudioValueError("give response_format or the config key 'structured', not both")
-    return parse_prediction_config({"structured": _read_format(response_format)}).structured
+    if response_format is not None:
+        if structured is not None:
+            raise LMStudioValueError(
+                "give response_format or the config key 'structured', not both"
+            )
+        given = {"structured": _read_format(response_format)}
+        structured = parse_prediction_config(given).structured
+    return None if structured is None or structured["type"] == "none" else structured
 
 
 def _read_format(response_format: Any) -> dict[str, Any]:

@@ -24,6 +24,10 @@ class Shelf(BaseModel):
     books: list[Book]
 
 
+class Branch(BaseModel):
+    next: Branch | None = None
+
+
 SCHEMA = {"type": "object", "properties": {"a_b": {"type": "string"}}}
 
 
@@ -36,6 +40,12 @@ def test_a_class_gives_its_schema() -> None:
 
 def test_inner_classes_stay_definitions() -> None:
     assert list(Shelf.model_json_schema()["$defs"]) == ["Book"]
+
+
+def test_a_class_that_holds_itself_stays_a_definition() -> None:
+    schema = Branch.model_json_schema()
+    assert {"$ref": "#/$defs/Branch"} in schema["properties"]["next"]["anyOf"]
+    assert schema["$defs"]["Branch"]["type"] == "object"
 
 
 def test_a_schema_is_wrapped_and_its_keys_stay() -> None:
@@ -72,6 +82,13 @@ def test_two_settings_are_refused() -> None:
 
 def test_type_none_is_free_text() -> None:
     assert structured_setting(None, {"type": "none"}) is None
+
+
+@pytest.mark.parametrize(
+    "given", [{"type": "none", "jsonSchema": {}}, LlmStructuredPredictionSetting(type="none")]
+)
+def test_a_format_of_type_none_is_free_text(given: Any) -> None:
+    assert structured_setting(given, None) is None
 
 
 def test_a_json_object_is_parsed() -> None:
