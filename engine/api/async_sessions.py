@@ -20,6 +20,7 @@ from .sessions import (
     EmbeddingSession,
     LlmSession,
     LoadProgress,
+    ModelKey,
 )
 
 H = TypeVar("H", AsyncLLM, AsyncEmbeddingModel)
@@ -36,7 +37,7 @@ class AsyncModelSession(Generic[H]):
 
     async def model(
         self,
-        model_key: str | None = None,
+        model_key: ModelKey | None = None,
         /,
         *,
         ttl: int | None = None,
@@ -50,7 +51,7 @@ class AsyncModelSession(Generic[H]):
 
     async def load_new_instance(
         self,
-        model_key: str,
+        model_key: ModelKey,
         instance_identifier: str | None = None,
         *,
         ttl: int | None = None,
@@ -199,7 +200,7 @@ async def _loaded(
     handle: Callable[[Any], H],
     load: Callable[..., Any],
     on_load_progress: LoadProgress | None,
-    *names: str | None,
+    *names: ModelKey | None,
     **options: Any,
 ) -> H:
     tell = on_load_progress and on_loop(on_load_progress)

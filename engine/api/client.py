@@ -10,7 +10,7 @@ from ..errors import LMStudioClientError, LMStudioValueError
 from .config import LoadConfigInput, note_once
 from .embedding import EmbeddingModel
 from .llm import LLM
-from .sessions import AnyDownloadedModel, EmbeddingSession, LlmSession
+from .sessions import AnyDownloadedModel, EmbeddingSession, LlmSession, ModelKey
 
 NAMESPACES = (None, "llm", "embedding")
 LocalFileInput: TypeAlias = BinaryIO | bytes | str | PathLike[str]
@@ -50,7 +50,7 @@ class Client:
 
 
 def llm(
-    model_key: str | None = None,
+    model_key: ModelKey | None = None,
     /,
     *,
     ttl: int | None = None,
@@ -65,7 +65,7 @@ def llm(
 
 
 def embedding_model(
-    model_key: str | None = None,
+    model_key: ModelKey | None = None,
     /,
     *,
     ttl: int | None = None,

@@ -59,8 +59,9 @@ def find(key: str, folder: Path) -> Found:
     A catalogue model is found even if its file is not there yet. Raises
     `LMStudioModelNotFoundError` with the nearest known key.
     """
-    if (path := Path(key).expanduser()).is_file():
-        return Found(key, path.resolve())
+    # Not Path's own: they fail on an unknown user and on a name too long for a file.
+    if os.path.isfile(path := os.path.expanduser(key)):
+        return Found(key, Path(path).resolve())
     here = downloaded(folder)
     wanted = key.lower()
     if entry := CATALOGUE.get(wanted):

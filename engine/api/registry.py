@@ -26,6 +26,7 @@ from .fetch import fetch
 from .folder import Found, find, models_folder, relative
 from .instance import Instance
 from .kinds import Kind, kind_of
+from .options import call_back
 from .progress import Progress
 from .results import EmbeddingModelInfo, LlmInfo, ModelInfo
 
@@ -121,7 +122,10 @@ class Registry:
         """Return a loaded model for `key`, or load it; no key: any loaded one, else the default."""
         with self._lock:
             instance = self._match(key, config, kind)
-            return instance or self.load(key or DEFAULTS[kind], None, config, on_progress, kind)
+            if instance is None:
+                return self.load(key or DEFAULTS[kind], None, config, on_progress, kind)
+            call_back(on_progress, 1.0)
+            return instance
 
     def get_any(self, key: str, config: LlmLoadModelConfig) -> Instance:
         """Return a loaded model for `key`, whatever its config, or load it with this one."""
@@ -142,8 +146,7 @@ class Registry:
                 raise LMStudioServerError(
                     f"Model load error: a model with identifier {identifier!r} already exists"
                 )
-            report = on_progress or (lambda share: None)
-            report(0.0)
+            call_back(on_progress, 0.0)
             found = present(key)
             check = partial(_refuse_other_kind, found, kind)
             model = self._open_model(found.path, engine_load_config(config), check)
@@ -155,20 +158,22 @@ class Registry:
                 config=config,
             )
             self._loaded[instance.identifier] = instance
-            report(1.0)
+            call_back(on_progress, 1.0)
             return instance
 
-    def named(self, identifier: str) -> Instance:
-        """The loaded model of that identifier."""
+    def named(self, identifier: str, kind: Kind | None = None) -> Instance:
+        """The loaded model of that identifier, if it is of that kind."""
         with self._lock:
             instance = self._loaded.get(identifier)
         if instance is None:
             raise LMStudioModelNotFoundError(f"no loaded model has identifier {identifier!r}")
+        if kind is not None and instance.info.type != kind:
+            raise LMStudioModelNotFoundError(f"model {identifier!r} is not {NAMES[kind]}")
         return instance
 
-    def unload(self, identifier: str) -> None:
+    def unload(self, identifier: str, kind: Kind | None = None) -> None:
         """Unload by identifier."""
-        instance = self.named(identifier)
+        instance = self.named(identifier, kind)
         self.forget(instance)
         instance.unload()
 

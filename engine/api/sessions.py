@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 from ...formats.errors import GGUFError
 from ...formats.gguf import open_gguf
-from ..errors import ModelLoadError
+from ..errors import LMStudioValueError, ModelLoadError
 from .config import LoadConfigInput, note_once, parse_load_config
 from .embedding import EmbeddingModel
 from .folder import Found, downloaded, models_folder, relative
@@ -16,6 +17,7 @@ from .llm import LLM
 from .registry import REGISTRY, Registry, model_info
 from .results import EmbeddingModelInfo, LlmInfo, ModelInstanceInfo
 
+ModelKey: TypeAlias = str | os.PathLike[str]
 LoadProgress: TypeAlias = Callable[[float], Any]
 H = TypeVar("H", LLM, EmbeddingModel)
 Info = TypeVar("Info", LlmInfo, EmbeddingModelInfo)
@@ -33,7 +35,7 @@ class ModelSession(Generic[H]):
 
     def model(
         self,
-        model_key: str | None = None,
+        model_key: ModelKey | None = None,
         /,
         *,
         ttl: int | None = None,
@@ -43,11 +45,12 @@ class ModelSession(Generic[H]):
         """Return a loaded model, loading it if need be; no key: any, or the default model."""
         _note_ttl(ttl)
         checked = parse_load_config(config)
-        return self.handle(self._registry.get(model_key, checked, on_load_progress, self.kind))
+        key = None if model_key is None else _checked_key(model_key)
+        return self.handle(self._registry.get(key, checked, on_load_progress, self.kind))
 
     def load_new_instance(
         self,
-        model_key: str,
+        model_key: ModelKey,
         instance_identifier: str | None = None,
         *,
         ttl: int | None = None,
@@ -59,7 +62,7 @@ class ModelSession(Generic[H]):
         checked = parse_load_config(config)
         return self.handle(
             self._registry.load(
-                model_key, instance_identifier, checked, on_load_progress, self.kind
+                _checked_key(model_key), instance_identifier, checked, on_load_progress, self.kind
             )
         )
 
@@ -69,11 +72,11 @@ class ModelSession(Generic[H]):
 
     def unload(self, identifier: str) -> None:
         """Unload by identifier."""
-        self._registry.unload(identifier)
+        self._registry.unload(identifier, self.kind)
 
     def get_model_info(self, identifier: str) -> ModelInstanceInfo:
         """Facts about a loaded model."""
-        return self.handle(self._registry.named(identifier)).get_info()
+        return self.handle(self._registry.named(identifier, self.kind)).get_info()
 
     def _found(self) -> list[Found]:
         here = downloaded(models_folder())
@@ -186,6 +189,13 @@ class DownloadedEmbeddingModel(_Downloaded[EmbeddingModel, EmbeddingModelInfo]):
 
 
 AnyDownloadedModel: TypeAlias = DownloadedLlm | DownloadedEmbeddingModel
+
+
+def _checked_key(given: ModelKey) -> str:
+    key = os.fspath(given) if isinstance(given, os.PathLike) else given
+    if isinstance(key, str):
+        return key
+    raise LMStudioValueError(f"model key: expected a str or a path, found {given!r}")
 
 
 def _note_ttl(ttl: int | None) -> None:

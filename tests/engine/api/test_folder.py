@@ -125,3 +125,9 @@ def test_a_file_of_another_size_is_not_the_catalogue_s(tmp_path: Path) -> None:
 def test_paths_are_shown_relative_to_the_folder(tmp_path: Path) -> None:
     assert relative(tmp_path / "a" / "m.gguf", tmp_path) == "a/m.gguf"
     assert relative(Path("/else/m.gguf"), tmp_path) == "/else/m.gguf"
+
+
+@pytest.mark.parametrize("key", ["x" * 5000, "~nobody-of-that-name/model.gguf"])
+def test_a_key_that_can_be_no_path_is_not_found(tmp_path: Path, key: str) -> None:
+    with pytest.raises(LMStudioModelNotFoundError, match="no model"):
+        find(key, tmp_path)

@@ -67,6 +67,14 @@ class TestLoading:
         path = str(toy_folder / "acme" / "toy-model" / "toy.gguf")
         assert llm(path).get_info().path == "acme/toy-model/toy.gguf"
 
+    def test_a_path_object_is_a_path(self, toy_folder: Path) -> None:
+        path = toy_folder / "acme" / "toy-model" / "toy.gguf"
+        assert llm(path).identifier == str(path)
+
+    def test_a_key_that_is_no_text_is_refused(self) -> None:
+        with pytest.raises(LMStudioValueError, match="model key: expected a str or a path"):
+            llm(3)  # type: ignore[arg-type]
+
     def test_an_unknown_key_is_not_found(self) -> None:
         with pytest.raises(LMStudioModelNotFoundError, match="no model 'nothing'"):
             llm("nothing")
@@ -90,6 +98,25 @@ class TestLoading:
         shares: list[float] = []
         Client().llm.load_new_instance(KEY, on_load_progress=shares.append)
         assert (shares[0], shares[-1]) == (0.0, 1.0)
+
+    def test_a_loaded_model_s_progress_is_at_its_end(self) -> None:
+        seen: list[float] = []
+        llm(KEY)
+        Client().llm.model(KEY, on_load_progress=seen.append)
+        assert seen == [1.0]
+
+    def test_a_progress_callback_that_fails_does_not_end_the_load(self) -> None:
+        def fail(share: float) -> None:
+            raise RuntimeError("no")
+
+        assert Client().llm.model(KEY, on_load_progress=fail).identifier == KEY
+
+    def test_a_session_of_another_kind_does_not_know_the_identifier(self) -> None:
+        llm(KEY)
+        for ask in (Client().embedding.unload, Client().embedding.get_model_info):
+            with pytest.raises(LMStudioModelNotFoundError, match="is not an embedding model"):
+                ask(KEY)
+        assert [model.identifier for model in list_loaded_models()] == [KEY]
 
     def test_loaded_models_are_listed_until_unloaded(self) -> None:
         model = llm(KEY)
