@@ -20,6 +20,7 @@ import msgspec
 from ..errors import LMStudioPredictionError, LMStudioValueError
 from .chat import Chat
 from .config import PredictionConfigInput
+from .config_keys import is_int
 from .messages import AssistantResponse, ToolCallRequest, ToolCallResultData, ToolResultMessage
 from .options import CallOptions, call_back
 from .results import ActResult, LlmPredictionFragment, PredictionResult, PredictionRoundResult
@@ -107,8 +108,10 @@ class Act:
     def __post_init__(self) -> None:
         for name in ("max_prediction_rounds", "max_parallel_tool_calls"):
             most = getattr(self, name)
-            if most is not None and most < 1:
-                raise LMStudioValueError(f"{name} is {most}, expected at least 1")
+            if most is not None and not (is_int(most) and most >= 1):
+                raise LMStudioValueError(
+                    f"{name} is {most!r}, expected at least 1 (a whole number), or None"
+                )
 
     def run(self, open_round: OpenRound, chat: Chat, tools: Iterable[ToolDefinition]) -> ActResult:
         """Play the rounds; tools run in threads, results are told as they come."""
@@ -202,11 +205,13 @@ class Act:
         if not isinstance(outcome, Exception):
             raise outcome
         if isinstance(outcome, LMStudioPredictionError):
-            return self._told(outcome, request) or str(outcome)
+            told = self._told(outcome, request)
+            return str(outcome) if told is None else told
         text = f"Unhandled Python exception: {outcome!r}"
         failed = LMStudioPredictionError(text)
         failed.__cause__ = outcome
-        return as_json(self._told(failed, request) or text)
+        told = self._told(failed, request)
+        return as_json(text if told is None else told)
 
     def _told(self, error: LMStudioPredictionError, request: ToolCallRequest | None) -> str | None:
         if self.handle_invalid_tool_request is None:

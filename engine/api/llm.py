@@ -19,7 +19,7 @@ from .structs import camel_keys
 from .structured import structured_setting
 from .templating import chat_prompt, chat_text, text_prompt
 from .texts import checked_text, text_errors
-from .tools import ToolDefinition, raw_tools
+from .tools import ToolDefinition, checked_definitions, raw_tools
 
 if TYPE_CHECKING:
     from ..session import Session
@@ -89,9 +89,12 @@ class LLM(SyncModelHandle):
                 f"apply_prompt_template: unknown options {sorted(unknown)}, expected omitBosToken, "
                 "omitEosToken, toolDefinitions"
             )
+        tools = checked_definitions(
+            options.get("toolDefinitions"), "apply_prompt_template: toolDefinitions"
+        )
         messages = template_messages(Chat.from_history(history))
         with self._instance.in_use() as model:
-            text = chat_text(model, messages, options.get("toolDefinitions"))
+            text = chat_text(model, messages, tools)
             tokenizer = model.tokenizer
             if options.get("omitBosToken") and tokenizer.bos is not None:
                 text = text.removeprefix(tokenizer.token_text(tokenizer.bos))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self, TypeAlias, TypedDict, get_type_hints
 
 import msgspec
@@ -88,13 +90,22 @@ def prepare_tools(
             raise LMStudioValueError(
                 f"tool {definition.name!r} is asynchronous: not supported in the synchronous API"
             )
-        arguments = definition.arguments_struct()
-        ready[definition.name] = Tool(
-            _shown(definition, arguments), arguments, definition.implementation
-        )
+        ready[definition.name] = _ready(definition)
     if not ready:
         raise LMStudioValueError("act needs at least one tool")
     return ready
+
+
+def _ready(definition: ToolFunctionDef) -> Tool:
+    arguments = definition.arguments_struct()
+    try:
+        shown = _shown(definition, arguments)
+    except TypeError as error:
+        raise LMStudioValueError(
+            f"tool {definition.name!r}: a parameter's type has no JSON schema: "
+            f"{str(error).splitlines()[-1]}"
+        ) from error
+    return Tool(shown, arguments, definition.implementation)
 
 
 def parse_call(text: str, number: int) -> ToolCallRequest | None:
@@ -115,11 +126,14 @@ def raw_tools(config: LlmPredictionConfig) -> list[dict[str, Any]] | None:
     """The tool definitions of the config key `rawTools`."""
     chosen = config.raw_tools or {}
     tools = chosen.get("tools") if chosen.get("type") == "toolArray" else None
+    return checked_definitions(tools, "prediction config: rawTools.tools")
+
+
+def checked_definitions(tools: Any, where: str) -> list[dict[str, Any]] | None:
+    """The tool definitions that a caller gave, if they are some; else an error that says where."""
     if tools is None or (isinstance(tools, list) and all(isinstance(t, dict) for t in tools)):
         return tools
-    raise LMStudioValueError(
-        f"prediction config: rawTools.tools is {tools!r}, expected a list of dicts"
-    )
+    raise LMStudioValueError(f"{where} is {tools!r}, expected a list of dicts")
 
 
 def default_format(
@@ -195,7 +209,10 @@ def _field(tool: str, name: str, given: Any) -> tuple[str, Any] | tuple[str, Any
         raise TypeError(f"tool {tool!r}: parameter {name!r} needs a 'type', found {given!r}")
     if "default" not in given:
         return name, given["type"]
-    return name, given["type"], given["default"]
+    default = given["default"]
+    if isinstance(default, list | dict | set) and default:  # each call has one of its own
+        default = msgspec.field(default_factory=partial(deepcopy, default))
+    return name, given["type"], default
 
 
 def _shown(definition: ToolFunctionDef, arguments: type[msgspec.Struct]) -> dict[str, Any]:

@@ -215,3 +215,22 @@ def test_the_default_format_works_for_a_template_without_tools(make_llm: MakeLLM
     template: Any = llm._instance.model.chat_template
     template.source = "chatml"
     assert act(llm, [add])[0][-1] == "Three."
+
+
+def test_the_handler_may_tell_nothing(make_llm: MakeLLM) -> None:
+    llm = make_llm(calling('{"name": "sub"}'))
+    chat = Chat.from_history("1 + 2?")
+    llm.act(
+        chat,
+        [add],
+        config=GREEDY,
+        on_message=chat.append,
+        handle_invalid_tool_request=lambda error, request: "",
+    )
+    assert chat._messages[2].content[0].content == ""  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("rounds", [1.5, "2", True])
+def test_a_number_of_rounds_that_is_not_whole_is_refused(make_llm: MakeLLM, rounds: Any) -> None:
+    with pytest.raises(LMStudioValueError, match="max_prediction_rounds is"):
+        act(make_llm(calling(ONE_CALL)), [add], max_prediction_rounds=rounds)

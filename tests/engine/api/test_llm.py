@@ -273,6 +273,12 @@ def test_apply_prompt_template_shows_tool_definitions(toy: LLM) -> None:
     assert "add_up" in toy.apply_prompt_template("hi", {"tool_definitions": [tool]})
 
 
+@pytest.mark.parametrize("given", [3, "abc", [1]])
+def test_apply_prompt_template_refuses_definitions_that_are_none(toy: LLM, given: object) -> None:
+    with pytest.raises(LMStudioValueError, match="expected a list of dicts"):
+        toy.apply_prompt_template("hi", {"toolDefinitions": given})
+
+
 def test_apply_prompt_template_refuses_unknown_options(toy: LLM) -> None:
     with pytest.raises(LMStudioValueError, match="omitAll"):
         toy.apply_prompt_template("hi", {"omitAll": True})

@@ -167,3 +167,22 @@ def test_default_format_writes_calls_and_results_as_text() -> None:
 def test_default_format_leaves_other_messages_alone() -> None:
     messages = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]
     assert default_format(messages, None) == messages
+
+
+def test_each_call_has_a_list_of_its_own_by_default() -> None:
+    def collect(found: list[int] = [1, 2]) -> list[int]:  # noqa: B006
+        """Collect numbers."""
+        return found
+
+    tool = prepare_tools([collect])["collect"]
+    tool.checked({})["found"].append(3)
+    assert tool.checked({}) == {"found": [1, 2]}
+
+
+def test_a_type_without_a_schema_is_refused() -> None:
+    def halve(number: complex) -> complex:
+        """Halve a number."""
+        return number / 2
+
+    with pytest.raises(LMStudioValueError, match=r"tool 'halve': .*complex"):
+        prepare_tools([halve])
