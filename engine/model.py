@@ -290,6 +290,11 @@ class Model:
         path = kept_path(self.file.path)
         return path, write_kept(path, self.file.stamps, self._ops.packed)
 
+    @property
+    def closed(self) -> bool:
+        """Whether weights and file were let go of."""
+        return self._weights is None
+
     def close(self) -> None:
         """Let go of weights and file, once no step is running."""
         with self._team().lock:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import LMStudioRuntimeError, LMStudioValueError
+from .errors import LMStudioModelNotFoundError, LMStudioRuntimeError, LMStudioValueError
 
 if TYPE_CHECKING:
     from .model import Model
@@ -219,6 +219,8 @@ class Session:
     def _check_open(self) -> None:
         if not self._open:
             raise LMStudioRuntimeError("this session is closed")
+        if self._model.closed:
+            raise LMStudioModelNotFoundError("the model of this session is not loaded (unloaded)")
 
 
 def _whole(name: str, value: object) -> int:

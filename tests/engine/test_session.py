@@ -8,7 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gnomon.engine.errors import LMStudioRuntimeError, LMStudioValueError
+from gnomon.engine.errors import (
+    LMStudioModelNotFoundError,
+    LMStudioRuntimeError,
+    LMStudioValueError,
+)
 from gnomon.engine.load_config import LoadConfig
 from gnomon.engine.model import Model
 
@@ -132,3 +136,13 @@ def test_an_interrupted_step_counts_nothing(model: Model, monkeypatch: Any) -> N
         monkeypatch.undo()
         with model.session() as fresh:
             assert np.array_equal(session.feed([5]), fresh.feed([1, 2, 3, 5]))
+
+
+def test_a_session_of_an_unloaded_model_says_so(smollm2_path: Path) -> None:
+    model = Model.open(smollm2_path, LoadConfig(context_length=16))
+    session = model.session()
+    session.feed([1])
+    model.close()
+    with pytest.raises(LMStudioModelNotFoundError, match="unloaded"):
+        session.feed([2])
+    session.close()
