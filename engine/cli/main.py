@@ -36,8 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (usage errors raise SystemExit(2))."""
     parser = make_parser()
     args = parser.parse_args(argv)
-    _write_utf8()
     try:
+        _check_streams()
         args.usage_error = parser.error
         module, _, function = COMMANDS[args.command][1].partition(":")
         code = getattr(import_module(f"..{module}", __name__), function)(args)
@@ -133,10 +133,19 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def _write_utf8() -> None:
-    for stream in (sys.stdout, sys.stderr):
+def _check_streams() -> None:
+    """Read and write UTF-8. Where nobody gave an input it is empty, where nobody hears notes they
+    are dropped; an answer that nobody can have is an error.
+    """
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull)  # noqa: SIM115  (open until the end)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    if sys.stdout is None:
+        raise OSError("standard output is closed")
+    for stream, errors in ((sys.stdin, "strict"), (sys.stdout, "replace"), (sys.stderr, "replace")):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(encoding="utf-8", errors="replace")
+            stream.reconfigure(encoding="utf-8", errors=errors)
 
 
 def _reader_is_gone() -> int:

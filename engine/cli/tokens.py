@@ -10,11 +10,12 @@ from ...formats.gguf import open_gguf
 from ...formats.tokenizer import tokenizer_from_metadata
 from ..api.catalogue import DEFAULT_MODEL
 from ..api.registry import present
-from .inputs import read_text
+from .inputs import read_configs, read_text
 
 
 def tokens(args: argparse.Namespace) -> None:
     """Write the ids of TEXT on one line, or with their texts as JSON."""
+    read_configs(args)  # nothing in them matters here, what is wrong with them does
     text = read_text(args, exact=True)
     with open_gguf(present(args.model or DEFAULT_MODEL).path) as file:
         tokenizer = tokenizer_from_metadata(file.metadata)

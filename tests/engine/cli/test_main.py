@@ -60,6 +60,39 @@ def test_standard_input_that_is_no_utf8_is_an_error(
     assert "utf-8" in capsys.readouterr().err
 
 
+def test_a_closed_standard_input_is_an_empty_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert main(["respond", *GREEDY]) == 0
+    assert capsys.readouterr().out == "You said: \n"
+
+
+def test_a_closed_standard_output_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    assert main(["respond", "hello", *GREEDY]) == 1
+    assert capsys.readouterr().err == "gnomon: standard output is closed\n"
+
+
+def test_notes_nobody_hears_do_not_go_to_the_answer(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    assert main(["respond", "hello", "--stats", *GREEDY]) == 0
+    assert capsys.readouterr().out == "You said: hello\n"
+
+
+def test_chat_reads_utf8_whatever_the_system_s_encoding(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = io.TextIOWrapper(io.BytesIO("é\n".encode()), encoding="latin-1")
+    monkeypatch.setattr(sys, "stdin", given)
+    assert main(["chat", *GREEDY]) == 0
+    assert capsys.readouterr().out == "You said: é\n"
+
+
 def test_system_gives_directions(capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
     prompts: list[str] = []
 

@@ -49,3 +49,9 @@ def test_no_special_leaves_the_begin_token_out(
 def test_stats_count_them(smollm2_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["tokens", "Hello world", "--stats", "-m", str(smollm2_path)])
     assert capsys.readouterr().err == "2 tokens, 11 characters\n"
+
+
+def test_a_wrong_config_key_is_a_usage_error(smollm2_path: Path) -> None:
+    with pytest.raises(SystemExit) as error:
+        main(["tokens", "Hello", "--config", "tempature=1", "-m", str(smollm2_path)])
+    assert error.value.code == 2
