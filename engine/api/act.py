@@ -225,8 +225,10 @@ class Act:
 
 
 def as_json(result: object) -> str:
-    """A tool's result as the model is told it."""
-    return json.dumps(result, ensure_ascii=False)
+    """A tool's result as the model is told it; an exception if it is none that can be written."""
+    text = json.dumps(result, ensure_ascii=False)
+    text.encode()  # file names may hold lone surrogates, which no tokenizer takes
+    return text
 
 
 def _answered(wanted: Ask, open_round: OpenRound) -> PredictionStream:

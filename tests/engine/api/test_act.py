@@ -234,3 +234,13 @@ def test_the_handler_may_tell_nothing(make_llm: MakeLLM) -> None:
 def test_a_number_of_rounds_that_is_not_whole_is_refused(make_llm: MakeLLM, rounds: Any) -> None:
     with pytest.raises(LMStudioValueError, match="max_prediction_rounds is"):
         act(make_llm(calling(ONE_CALL)), [add], max_prediction_rounds=rounds)
+
+
+def test_a_result_that_is_no_unicode_is_told_as_an_exception(make_llm: MakeLLM) -> None:
+    def list_files() -> list[str]:
+        """List the files."""
+        return ["a\udcff"]
+
+    texts, rounds = act(make_llm(calling('{"name": "list_files"}')), [list_files])
+    assert rounds == 2
+    assert texts[2].startswith('"Unhandled Python exception: UnicodeEncodeError')
