@@ -100,7 +100,7 @@ def _ready(definition: ToolFunctionDef) -> Tool:
     arguments = definition.arguments_struct()
     try:
         shown = _shown(definition, arguments)
-    except TypeError as error:
+    except (TypeError, NameError) as error:
         raise LMStudioValueError(
             f"tool {definition.name!r}: a parameter's type has no JSON schema: "
             f"{str(error).splitlines()[-1]}"

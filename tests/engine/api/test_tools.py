@@ -186,3 +186,11 @@ def test_a_type_without_a_schema_is_refused() -> None:
 
     with pytest.raises(LMStudioValueError, match=r"tool 'halve': .*complex"):
         prepare_tools([halve])
+
+
+def test_the_name_of_no_type_is_refused() -> None:
+    tool = ToolFunctionDef(
+        name="add", description="Add.", parameters={"a": {"type": "integer"}}, implementation=add
+    )
+    with pytest.raises(LMStudioValueError, match=r"tool 'add': .*'integer' is not defined"):
+        prepare_tools([tool])
