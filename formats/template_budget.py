@@ -8,6 +8,7 @@ import re
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, ValuesView
 from contextlib import contextmanager
 from contextvars import ContextVar
+from string import Formatter
 from time import monotonic
 from typing import Any, Final, TypeVar
 
@@ -23,11 +24,11 @@ CHARS_PER_STEP: Final = 256
 
 CONTAINERS: Final = (list, tuple, dict, set, frozenset, KeysView, ValuesView, ItemsView)
 WIDTH_METHODS: Final = frozenset({"center", "ljust", "rjust", "zfill", "expandtabs", "to_bytes"})
-# In {:...} or %...: a width of five digits, one that is an argument, or a field in a field.
-WIDE_FIELD: Final = re.compile(
-    r"\{[^{}]*:[^{}]*(?:\d{5}|\{)"
-    r"|%(?:\([^)]*\))?[-#0 +]*(?:\*|\d{5}|\d*\.(?:\*|\d{5}))"
-)
+# A field of str.format after its colon: a width of five digits, or a field in a field.
+WIDE_SPEC: Final = re.compile(r"\d{5}|\{")
+# A field of %. A key that holds brackets or % is not read, so that the time is linear in the text.
+PERCENT_FIELD: Final = re.compile(r"%(?P<key>\([^()%]*\))?(?P<width>[-#0 +]*[\d.*]*)")
+WIDE_PERCENT: Final = re.compile(r"\*|\d{5}")
 
 T = TypeVar("T")
 
@@ -57,6 +58,8 @@ class Meter:
             check_chars(len(value))
             self.spend(1 + len(value) // CHARS_PER_STEP)
         else:
+            if isinstance(value, int):
+                _check_bits(value.bit_length())
             self.spend(1 + (len(value) if isinstance(value, CONTAINERS) else 0))
         return value
 
@@ -123,10 +126,27 @@ def check_replace(text: Any, old: Any, new: Any) -> None:
 
 
 def check_format(text: str, arguments: object) -> None:
-    """OverBudget if formatting would make too long a string, or if its widths do not tell."""
-    if WIDE_FIELD.search(text):
+    """OverBudget if str.format would make too long a string, or if its widths do not tell."""
+    fields = [spec for _, name, spec, _ in Formatter().parse(text) if name is not None]
+    _check_fields([spec or "" for spec in fields], WIDE_SPEC, arguments)
+
+
+def check_percent(text: str | bytes, arguments: object) -> None:
+    """OverBudget if `text % arguments` would make too long a string, or if its widths do not
+    tell.
+    """
+    known = text.decode("latin-1") if isinstance(text, bytes) else text
+    fields = list(PERCENT_FIELD.finditer(known))
+    if known.count("%(") > sum(field["key"] is not None for field in fields):
+        raise OverBudget("a format string with an odd name")
+    _check_fields([field["width"] for field in fields], WIDE_PERCENT, arguments)
+
+
+def _check_fields(widths: list[str], wide: re.Pattern[str], arguments: object) -> None:
+    if any(map(wide.search, widths)):
         raise OverBudget("a format string with a wide field")
-    check_chars((text.count("{") + text.count("%")) * sum(measure(arguments)))
+    padded = sum(any(map(str.isdigit, width)) for width in widths)
+    check_chars(len(widths) * sum(measure(arguments)) + padded * MAX_WIDTH)
 
 
 def check_width(arguments: Iterable[object]) -> None:
@@ -138,8 +158,8 @@ def check_width(arguments: Iterable[object]) -> None:
 
 def check_operation(operator: str, left: object, right: object) -> None:
     """OverBudget if an operator would make something too large."""
-    if operator == "%" and isinstance(left, str):
-        check_format(left, right)
+    if operator == "%" and isinstance(left, str | bytes):
+        check_percent(left, right)
     elif operator == "**" and isinstance(left, int) and isinstance(right, int):
         _check_bits(left.bit_length() * max(0, right))
     elif operator == "*" and isinstance(left, int) and isinstance(right, int):

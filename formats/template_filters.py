@@ -14,8 +14,8 @@ from jinja2 import TemplateError
 from .template_budget import (
     OverBudget,
     check_chars,
-    check_format,
     check_join,
+    check_percent,
     check_replace,
     check_width,
     meter,
@@ -122,7 +122,7 @@ def _check_replace(value: object, old: object, new: object, *args: object, **_: 
 
 
 def _check_format(value: object, *args: object, **kwargs: object) -> None:
-    check_format(str(value), (args, kwargs))
+    check_percent(str(value), (args, kwargs))
 
 
 def _check_join(value: Iterable[object], d: object = "", *args: object, **kwargs: object) -> None:
@@ -146,6 +146,7 @@ CHECKS: Final[Mapping[str, Callable[..., None]]] = {
     "indent": _check_indent,
     "join": _check_join,
     "replace": _check_replace,
+    "round": _check_width,
     "slice": _check_width,
     "sum": _check_sum,
     "tojson": _check_tojson,

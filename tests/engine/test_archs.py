@@ -333,6 +333,24 @@ def test_experts_that_contradict_each_other_are_named(
     assert f"qwen3moe.{key}" in error_of(path)
 
 
+@pytest.mark.parametrize("name", ["decay", "iclr", "value_residual_mix"])
+def test_a_rank_of_zero_is_named(tmp_path: Path, name: str) -> None:
+    key = f"attention.{name}_lora_rank"
+    path = broken(tmp_path, "rwkv7-dense", **{key: ["UINT32", 0]})
+    assert f"rwkv7.{key}: found 0" in error_of(path)
+
+
+def test_a_first_layer_without_a_choice_of_keys_is_named(tmp_path: Path) -> None:
+    path = broken(tmp_path, "deepseek32-moe", attention__indexer__types=["UINT32", 0])
+    assert "deepseek32.attention.indexer.types: found a first layer" in error_of(path)
+
+
+@pytest.mark.parametrize("key", ["rope__scaling__type", "block_count"])
+def test_an_error_is_no_longer_than_a_screen(tmp_path: Path, key: str) -> None:
+    values = {"rope__scaling__type": ["STRING", "x" * 10000], "block_count": ["UINT32", 2048]}
+    assert len(error_of(broken(tmp_path, **{key: values[key]}))) < 4000
+
+
 def test_contradicting_sizes_name_the_tensors(tmp_path: Path) -> None:
     text = error_of(broken(tmp_path, attention__head_count=["UINT32", 4]))
     assert "blk.0.attn_q.weight has shape (256, 256), expected (512, 256)" in text

@@ -54,6 +54,12 @@ def test_linear_scaling_divides_positions() -> None:
     assert agree(table(everywhere), expected([t / 4 for t in plain_turns(500.0)]))
 
 
+@pytest.mark.parametrize("alpha", [1e300, 1e307, 1e-300])
+def test_an_alpha_that_leaves_no_base_is_named(alpha: float) -> None:
+    with pytest.raises(MetadataError, match=r"x\.rope\.scaling\.alpha: found"):
+        read_ropes(Keys(Metadata(COMMON | {"x.rope.scaling.alpha": alpha}), "x"), ARCH, (4, 4))
+
+
 def test_scaling_of_type_none_changes_nothing() -> None:
     everywhere, _ = spec_of(scaling__type="none", scaling__factor=4.0)
     assert agree(table(everywhere), expected(plain_turns(500.0)))

@@ -1,6 +1,7 @@
 """Chat templates: what jinja2 itself renders, whose text is whose, and templates from strangers."""
 
 import json
+import tracemalloc
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -255,6 +256,42 @@ def test_a_hostile_template_is_one_error(name: str, monkeypatch: pytest.MonkeyPa
     with pytest.raises(TemplateError, match="chat template: ") as caught:
         render(HOSTILE[name])
     assert len(str(caught.value)) < 400
+
+
+HUGE = {
+    "{{ '{a[}]:30000000}'.format(a={'}': 1}) }}": "a wide field",
+    "{{ ('{0:9999}' * 3000).format(1) }}": "a string of more than",
+    "{{ '%(a(b))30000000d' % {'a(b)': 1} }}": "an odd name",
+    "{{ ('%(a)9999d' * 3000) % {'a': 1} }}": "a string of more than",
+    "{{ '%30000000d'.encode() % 1 }}": "a wide field",
+    "{{ 1 | round(-100000) }}": "a width of",
+    "{{ 1.5 | round(100000, 'ceil') }}": "a width of",
+    "{{ (1).from_bytes(('a' * 10000).encode(), 'big') % 7 }}": "an integer of more than",
+    "{{ ('f' * 10000) | int(0, 16) % 7 }}": "an integer of more than",
+}
+
+
+@pytest.mark.parametrize("source", HUGE)
+def test_what_would_be_huge_is_refused_before_it_is_made(source: str) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(TemplateError, match=HUGE[source]):
+            render(source)
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_long_format_string_is_searched_in_linear_time() -> None:
+    for text in ("'{' + ':' * 2000000", "'%(' * 1000000"):
+        with pytest.raises(TemplateError):
+            render("{{ (" + text + ") % 1 }}")
+
+
+def test_formats_of_common_width_are_rendered() -> None:
+    assert render("{{ '{:>5}|{!r:4}'.format('a', 1) }}{{ '%5s|%-3s|' % ('b', 'c') }}").text == (
+        "    a|1       b|c  |"
+    )
 
 
 @pytest.mark.parametrize(
