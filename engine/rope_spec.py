@@ -86,7 +86,7 @@ def _global(keys: Keys, arch: Arch, key_dim: int) -> RopeSpec:
     base = keys.number("rope.freq_base", BASE, positive=True)
     alpha = keys.number("rope.scaling.alpha", 0.0)
     if alpha > 0 and key_dim > 2:
-        base *= alpha ** (key_dim / (key_dim - 2))
+        base = _stretched(keys, base, alpha, key_dim)
     kind = keys.choice("rope.scaling.type", ("none", "linear", "yarn", "longrope"), "linear")
     divide = keys.number("rope.scaling.factor", 0.0) or keys.number("rope.scale_linear", 0.0)
     divide = 1.0 if kind == "none" or not divide else divide
@@ -106,6 +106,17 @@ def _global(keys: Keys, arch: Arch, key_dim: int) -> RopeSpec:
         yarn = Yarn(context, fast, slow, _log(keys, arch))
     magnitude = keys.number("rope.scaling.attn_factor", 1.0) * _correction(arch, yarn, divide)
     return RopeSpec(base, dim, divide, magnitude, yarn, arch.rope_factors, context)
+
+
+def _stretched(keys: Keys, base: float, alpha: float, key_dim: int) -> float:
+    try:
+        stretched: float = base * alpha ** (key_dim / (key_dim - 2))
+    except OverflowError:
+        stretched = math.inf
+    if not 0 < stretched < math.inf:
+        name = f"{keys.prefix}.rope.scaling.alpha"
+        raise MetadataError(name, None, str(alpha), f"a stretch of the base {base} to a number")
+    return stretched
 
 
 def _log(keys: Keys, arch: Arch) -> float:
