@@ -15,7 +15,7 @@ from ..formats.metadata import Metadata
 from .arch import Arch, AttentionScale, Flow, Gate, Layers, Norm, Rope, RopeLayers
 from .expert_spec import ExpertSpec, read_experts
 from .flow_spec import FlowSpec, read_flow
-from .indexer_spec import IndexerSpec, read_indexers
+from .indexer_spec import IndexerSpec, check_choosers, read_indexers
 from .keys import Keys as Keys
 from .latent_spec import LatentSpec, read_latent
 from .pooling import PoolingSpec, read_pooling
@@ -115,6 +115,8 @@ def _read(keys: Keys, arch: Arch, vocabulary: int) -> HParams:
     flow = read_flow(keys, arch, count)
     layers = share_keys(keys, arch, _layers(keys, arch, count))
     layers = layers * (flow.passes if arch.flow is Flow.LOOPS else 1)
+    made = make_layers(keys, arch, layers)
+    check_choosers(keys, [layer.indexer for layer in made if layer.indexer])
     given = {key: keys.number(key, default) for key, default in arch.reads}
     if arch.relative_bias:
         keys.integer(BUCKETS, 4, MOST_BUCKETS, 32)
@@ -123,7 +125,7 @@ def _read(keys: Keys, arch: Arch, vocabulary: int) -> HParams:
         embedding=keys.integer("embedding_length", 1, 1 << 20),
         vocabulary=vocabulary,
         epsilon=_epsilon(keys, arch),
-        layers=make_layers(keys, arch, layers),
+        layers=made,
         attention_scale=_scale(keys, arch, layers[0], given),
         final_soft_cap=given.get("final_logit_softcapping", 0.0),
         given=given,

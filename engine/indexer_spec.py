@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..formats.errors import MetadataError
 from .arch import Arch, Indexer
 
 if TYPE_CHECKING:
@@ -83,3 +84,11 @@ def _owners(keys: Keys, count: int) -> list[bool]:
         return [bool(kind) for kind in keys.per_layer(key, count, 1, 1 << 20)]
     long = keys.integer("context_length", 1, 1 << 40) >= LONG_CONTEXT
     return [not long or layer < 3 or layer % 4 == 2 for layer in range(count)]
+
+
+def check_choosers(keys: Keys, specs: list[IndexerSpec]) -> None:
+    """Refuse a first indexer that takes another's choice. Raises MetadataError."""
+    if specs and not specs[0].owner:
+        name = f"{keys.prefix}.attention.indexer.types"
+        found = "a first layer that takes the choice of one before it"
+        raise MetadataError(name, None, found, "one that chooses")

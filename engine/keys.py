@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from ..formats.errors import MetadataError
+from ..formats.errors import MetadataError, shown
 from ..formats.metadata import Metadata
 
 T = TypeVar("T")
@@ -85,7 +85,7 @@ class Keys:
         value = self._read(lambda: self.metadata.string(name, default), default)
         if value in known:
             return value
-        self.note(MetadataError(name, None, value, f"one of {', '.join(known)}"))
+        self.note(MetadataError(name, None, shown(value), f"one of {', '.join(known)}"))
         return default
 
     def flag(self, key: str, default: bool) -> bool:

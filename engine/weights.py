@@ -21,6 +21,8 @@ from .tables import Shape, ShapeOf, Turns, Wanted, layer_table, nextn_table, top
 
 __all__ = ["Wanted", "Weights", "load_weights", "model_table"]
 Layers = tuple[LayerSpec, ...]
+# Tensors that one message names.
+SHOWN = 32
 
 
 @dataclass
@@ -82,7 +84,9 @@ def check_tensors(file: GGUFFile, table: list[Wanted]) -> list[str]:
         elif found is not None and not _fits(found.shape, want):
             wrong.append(f"{want.name} has shape {found.shape}, expected {want.shape}")
     if wrong:
-        raise GGUFError("tensors", None, "; ".join(wrong), "those of the architecture")
+        more = [f"and {len(wrong) - SHOWN} more"] if len(wrong) > SHOWN else []
+        found = "; ".join(wrong[:SHOWN] + more)
+        raise GGUFError("tensors", None, found, "those of the architecture")
     named = {want.name for want in table}
     unused = sorted(n for n in file.tensors if n not in named and f"{n}.weight" not in named)
     return (

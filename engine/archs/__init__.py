@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Container
 
-from ...formats.errors import GGUFError
+from ...formats.errors import GGUFError, shown
 from ...formats.metadata import Metadata
 from ..arch import Arch
 from . import (
@@ -76,7 +76,7 @@ def find_arch(name: str, metadata: Metadata, tensors: Container[str]) -> Arch:
     """The spec of a file. Raises GGUFError if there is none of this name."""
     if name not in ARCHS:
         known = ", ".join(sorted(ARCHS))
-        raise GGUFError("general.architecture", None, name, f"one of {known}")
+        raise GGUFError("general.architecture", None, shown(name), f"one of {known}")
     choose = VARIANTS.get(name)
     if choose is None:
         return ARCHS[name]

@@ -92,11 +92,9 @@ class Rwkv7(Rwkv):
     def read(keys: Keys, layer: int, fed: bool = True) -> Rwkv7:
         """From `wkv.head_size` and `attention.*_lora_rank`."""
         dim = keys.integer("embedding_length", 1, 1 << 20)
-        names = ("decay", "iclr", "value_residual_mix", "gate")
-        ranks = [
-            keys.integer(f"attention.{name}_lora_rank", 0, dim, 0 if name == "gate" else None)
-            for name in names
-        ]
+        names = ("decay", "iclr", "value_residual_mix")
+        ranks = [keys.integer(f"attention.{name}_lora_rank", 1, dim) for name in names]
+        ranks.append(keys.integer("attention.gate_lora_rank", 0, dim, 0))
         if layer == 0:
             ranks[2] = ranks[1]  # not used, but there
         head = _divisor(keys, dim)
