@@ -85,8 +85,8 @@ def check_tensors(file: GGUFFile, table: list[Wanted]) -> list[str]:
             wrong.append(f"{want.name} has shape {found.shape}, expected {want.shape}")
     if wrong:
         more = [f"and {len(wrong) - SHOWN} more"] if len(wrong) > SHOWN else []
-        found = "; ".join(wrong[:SHOWN] + more)
-        raise GGUFError("tensors", None, found, "those of the architecture")
+        listed = "; ".join(wrong[:SHOWN] + more)
+        raise GGUFError("tensors", None, listed, "those of the architecture")
     named = {want.name for want in table}
     unused = sorted(n for n in file.tensors if n not in named and f"{n}.weight" not in named)
     return (
