@@ -159,8 +159,9 @@ def _blend(spec: RopeSpec, yarn: Yarn) -> F64:
     def place(turns: float) -> float:
         return spec.dim * math.log(yarn.context / (turns * 2 * math.pi)) / (2 * math.log(spec.base))
 
-    low = max(0.0, math.floor(place(yarn.fast)))
-    high = min(spec.dim - 1.0, math.ceil(place(yarn.slow)))
+    # NumPy's, as a place may be infinite.
+    low = max(0.0, np.floor(place(yarn.fast)))
+    high = min(spec.dim - 1.0, np.ceil(place(yarn.slow)))
     ramp = (np.arange(spec.dim // 2) - low) / max(0.001, high - low)
     blend: F64 = 1 - np.clip(ramp, 0, 1)
     return blend

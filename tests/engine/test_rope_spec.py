@@ -60,6 +60,12 @@ def test_an_alpha_that_leaves_no_base_is_named(alpha: float) -> None:
         read_ropes(Keys(Metadata(COMMON | {"x.rope.scaling.alpha": alpha}), "x"), ARCH, (4, 4))
 
 
+def test_every_frequency_is_fast_that_turns_more_than_nearly_never() -> None:
+    given = {"scaling__factor": 4.0, "scaling__yarn_beta_fast": 1e-320}
+    everywhere, _ = spec_of(scaling__type="yarn", scaling__yarn_beta_slow=1e-320, **given)
+    assert agree(table(replace(everywhere, magnitude=1.0)), expected(plain_turns(500.0)))
+
+
 def test_scaling_of_type_none_changes_nothing() -> None:
     everywhere, _ = spec_of(scaling__type="none", scaling__factor=4.0)
     assert agree(table(everywhere), expected(plain_turns(500.0)))
