@@ -69,9 +69,9 @@ class Rwkv(Mixer):
         return x.reshape(len(x), self.heads, self.head)
 
     def _group_normed(self, layer: Layer, y: Array) -> Array:
-        """Each head normed by itself, if the file has the norm's weights."""
+        """Each head normed by itself, if the file has the norm's weights and biases."""
         w, ops = layer.w, layer.ops
-        if w.time_mix_ln is None:
+        if w.time_mix_ln is None or w.time_mix_ln_bias is None:
             return y.reshape(len(y), -1)
         y = ops.layer_norm(y, None, None, GROUP_EPSILON).reshape(len(y), -1)
         return ops.add(ops.multiply(y, w.time_mix_ln), w.time_mix_ln_bias)
@@ -118,8 +118,8 @@ class Rwkv7(Rwkv):
             Wanted(f"time_mix_{name}.weight", square)
             for name in ("key", "value", "receptance", "output")
         ]
-        table += self._vectors("time_mix_ln", optional=True)
-        table += [Wanted("time_mix_ln.bias", (dim,), optional=True)]
+        table += self._vectors("time_mix_ln", optional=not self.feed)
+        table += [Wanted("time_mix_ln.bias", (dim,), optional=not self.feed)]
         if self.feed:
             table += self._vectors("channel_mix_lerp_k")
             table += [

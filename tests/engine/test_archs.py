@@ -340,6 +340,13 @@ def test_a_rank_of_zero_is_named(tmp_path: Path, name: str) -> None:
     assert f"rwkv7.{key}: found 0" in error_of(path)
 
 
+@pytest.mark.parametrize("part", ["weight", "bias"])
+def test_half_a_norm_of_heads_is_named_by_what_it_lacks(tmp_path: Path, part: str) -> None:
+    lacking = f"blk.1.time_mix_ln.{part}"
+    text = error_of(broken(tmp_path, "rwkv7-dense", tensors={lacking: None}))
+    assert f"{lacking} is missing" in text
+
+
 def test_a_first_layer_without_a_choice_of_keys_is_named(tmp_path: Path) -> None:
     path = broken(tmp_path, "deepseek32-moe", attention__indexer__types=["UINT32", 0])
     assert "deepseek32.attention.indexer.types: found a first layer" in error_of(path)
