@@ -87,10 +87,12 @@ def compare(model: Path, peer_python: str, given: argparse.Namespace) -> dict[st
         with Worker(ours) as ours_now, Worker(theirs) as theirs_now:
             workers = {"gnomon": ours_now, "llama.cpp": theirs_now}
             runs.append(run(workers, load, given))
-    return {
-        name: {key: median(run[name][key] for run in runs) for key in runs[0][name]}
-        for name in runs[0]
-    }
+    return {name: medians([run[name] for run in runs]) for name in runs[0]}
+
+
+def medians(results: list[Result]) -> Result:
+    """The median of each figure."""
+    return {key: median(result[key] for result in results) for key in results[0]}
 
 
 def run(workers: Workers, load: list[object], given: argparse.Namespace) -> dict[str, Result]:
@@ -123,18 +125,17 @@ def prompts(workers: Workers, turns: int) -> dict[str, float]:
 
 
 def steps(workers: Workers, turns: int) -> dict[str, Result]:
-    """Milliseconds of a step of one token after the prompt, and what more tokens cost of that."""
-    best = {(name, rows): float("inf") for name in workers for rows in ROWS}
+    """Milliseconds of a step of one token after the prompt, and what more tokens cost of that:
+    medians of turns.
+    """
+    found: dict[str, list[Result]] = {name: [] for name in workers}
     for _ in range(turns):
-        for name, rows in best:
+        for name, worker in workers.items():
             # The first step after the other engine's takes longer than those that follow it.
-            several = (workers[name].ask("step", rows, PROMPT) for _ in range(3))
-            best[name, rows] = min(best[name, rows], *several)
-    return {
-        name: {"1 row ms": 1e3 * best[name, 1]}
-        | {f"{rows} rows / 1": best[name, rows] / best[name, 1] for rows in ROWS[1:]}
-        for name in workers
-    }
+            best = {rows: min(worker.ask("step", rows, PROMPT) for _ in range(3)) for rows in ROWS}
+            more = {f"{rows} rows / 1": best[rows] / best[1] for rows in ROWS[1:]}
+            found[name].append({"1 row ms": 1e3 * best[1]} | more)
+    return {name: medians(results) for name, results in found.items()}
 
 
 def generation(
