@@ -197,7 +197,7 @@ class GrammarMask:
         ops = self._program[0][rows, 0]
         best: tuple[int, int] | None = None
         for i in np.flatnonzero((ops == op.DFA) | (ops == op.COUNTED))[:SLICED_ITEMS]:
-            found = self._best_slice(int(rows[i]), int(waiting[i, 1]))
+            found = self._best_slice(int(rows[i]), int(waiting[i, 1]), alone=len(waiting) == 1)
             if found is not None and (best is None or found < best):
                 best = found
         if best is None:
@@ -205,10 +205,11 @@ class GrammarMask:
         piece = self.trie.slices[best[0]]
         return piece.rest, self.trie.within(best[0], -best[1]).copy()
 
-    def _best_slice(self, row: int, data: int) -> tuple[int, int] | None:
+    def _best_slice(self, row: int, data: int, *, alone: bool) -> tuple[int, int] | None:
         """The widest slice taken whole from an automaton's row: (its number, -longest token).
 
-        Of a string that counts and needs nothing more, exactly the tokens that are short enough.
+        Of a string that counts, needs nothing more and is `alone` in its column, exactly the
+        tokens that are short enough; beside it another item might take the longer ones.
         """
         counted = self._program[0][row, 0] == op.COUNTED
         allowed = data >> op.LENGTH_BITS if counted else op.LENGTH_MAX
@@ -220,7 +221,7 @@ class GrammarMask:
                 continue
             if allowed == op.LENGTH_MAX or allowed - piece.longest >= needs[number]:
                 return number, -piece.longest
-            if needs[number] == 0:
+            if alone and needs[number] == 0:
                 return number, -allowed
         return None
 

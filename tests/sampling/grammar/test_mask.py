@@ -189,7 +189,10 @@ def test_equal_states_share_their_mask(byte_trie: TokenTrie) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ['{"k": "va', '{"k": 1', "[", '{"other": [1, "x', '{"s": "', '{"s": "ab', '{"s": "abcde'],
+    [
+        *('{"k": "va', '{"k": 1', "[", '{"other": [1, "x', '{"s": "', '{"s": "ab', '{"s": "abcde'),
+        *('{"either": "', '{"either": "ab', '{"either": "abc'),
+    ],
 )
 def test_slices_change_no_bit(text: str) -> None:
     rng = np.random.default_rng(7)
@@ -199,7 +202,11 @@ def test_slices_change_no_bit(text: str) -> None:
     sliced = TokenTrie.build(vocabulary, [])
     plain = TokenTrie.build(vocabulary, [])
     plain.__dict__["slices"] = ()
-    members = {"k": {"type": ["string", "number"]}, "s": {"type": "string", "maxLength": 6}}
+    members = {
+        "k": {"type": ["string", "number"]},
+        "s": {"type": "string", "maxLength": 6},
+        "either": {"anyOf": [{"type": "string", "maxLength": 3}, {"pattern": "^[a-z]{5,9}$"}]},
+    }
     compiled = compile_json_schema({"properties": members})
     masks = []
     for trie in (sliced, plain):
