@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
-from math import ceil, floor, lcm
+from math import ceil, floor, isfinite, lcm
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from .language import text_language
 
 MAX_STATES = 12_000
 MAX_LISTED = 2_000
+MAX_BITS = 4_000  # of an integer; the greatest float has 1,024
 
 NUMBER = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"
 INTEGER = r"-?(0|[1-9][0-9]*)"
@@ -27,7 +28,13 @@ INTEGER = r"-?(0|[1-9][0-9]*)"
 
 def exact(value: int | float) -> Fraction:
     """The decimal value a JSON number was written with."""
-    return Fraction(value) if isinstance(value, int) else Fraction(repr(value))
+    if isinstance(value, int):
+        if value.bit_length() > MAX_BITS:
+            raise GrammarError(f"number of {value.bit_length()} bits, at most {MAX_BITS}")
+        return Fraction(value)
+    if not isfinite(value):
+        raise GrammarError(f"expected a finite number, found {value}")
+    return Fraction(repr(value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +235,7 @@ class _Compare:
         order, i = state if fraction else self.point(state)
         if not order and i < len(self.part):
             order = -1
-        if (self.bound < 0) == negative or (self.bound == 0 and not negative):
+        if self.bound == 0 or (self.bound < 0) == negative:
             return -order if negative else order
         return -1 if negative else 1
 
@@ -289,7 +296,7 @@ class _Decimals:
         }
         numbers = self.numbers
         if negative and signs[Fraction(0)] == 0:
-            return False
+            return False  # zero has no sign: a model led to "-" would often be left with "-0"
         if numbers.low is not None and signs[numbers.low] < int(numbers.low_open):
             return False
         if numbers.high is not None and -signs[numbers.high] < int(numbers.high_open):

@@ -80,6 +80,19 @@ def test_zero_is_at_the_closed_bound(text: bytes) -> None:
     assert not number_language(NumberSet(low=Fraction(0), low_open=True)).matches(text)
 
 
+@pytest.mark.parametrize("text", [b"-0", b"-0.0", b"-0.00"])
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        NumberSet(high=Fraction(0), high_open=True, steps=frozenset([Fraction(1, 2)])),
+        NumberSet(low=Fraction(-5), never=frozenset([Fraction(0)])),
+        NumberSet(low=Fraction(-5), high=Fraction(5)),
+    ],
+)
+def test_zero_under_a_constraint_has_no_sign(numbers: NumberSet, text: bytes) -> None:
+    assert not number_language(numbers).matches(text)
+
+
 def test_a_value_has_its_common_spellings() -> None:
     assert number_texts(Fraction(5)) == [b"5", b"5.0"]
     assert b"1e-07" in number_texts(exact(1e-7))
