@@ -6,6 +6,7 @@ like an assertion (an unknown `format`) is noted.
 
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
+from math import isfinite
 from typing import Any
 
 from .algebra import Algebra
@@ -91,6 +92,8 @@ class _Reader:
         is_bool = isinstance(value, bool)
         if not isinstance(value, kind) or (is_bool and kind not in (bool, (bool, dict))):
             raise self.fail(keyword, f"expected {want}, found {str(value)[:60]!r}")
+        if isinstance(value, float) and not isfinite(value):
+            raise self.fail(keyword, f"expected {want}, found {value}")
         return value
 
     def size(self, keyword: str) -> int | None:
@@ -324,6 +327,8 @@ class _Reader:
         if isinstance(wanted, str):
             wanted = [wanted]
         if isinstance(wanted, list):
+            if not all(isinstance(one, str) for one in wanted):
+                raise self.fail(f"{keyword}/{name}", f"expected a list of names, found {wanted!r}")
             present = _objects(self.algebra, ObjectSet(required=(name, *wanted)))
         else:
             present = self.child(wanted, keyword, name)

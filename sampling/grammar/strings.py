@@ -35,8 +35,8 @@ def language_of(key: Key) -> Dfa:
 
 
 def inside(text: str) -> bytes:
-    """A string as it is written between its quotes."""
-    return json.dumps(text, ensure_ascii=False)[1:-1].encode("utf-8", "surrogatepass")
+    """A string as it is written between its quotes; a lone surrogate as its escape."""
+    return json.dumps(text, ensure_ascii=False)[1:-1].encode("utf-8", "backslashreplace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +101,10 @@ class StringSet:
             return True
         if self.most is not None and self.most < self.least:
             return True
-        few = len(self.languages) + len(self.not_languages) < 2 and self.most is None
-        return not few and bool(self.languages) and closed_language(self)[0].is_empty
+        if not (self.languages or self.not_languages):
+            # `never` lists fewer words than there are characters.
+            return self.most == 0 and "" in self.never
+        return closed_language(self)[0].is_empty
 
     @property
     def is_free(self) -> bool:
@@ -185,24 +187,24 @@ def closed_language(strings: StringSet) -> tuple[Dfa, tuple[int, int | None]]:
         found = language_of(key) if found is None else found & language_of(key)
     for key in sorted(strings.not_languages):
         found = (found or any_string()) - language_of(key)
-    least, most = strings.least, strings.most
-    if found is not None and (least or most is not None):
-        found, least, most = _bounded(found, least, most)
     quoted = _any_quoted() if found is None else with_quote(found)
     quoted = without_words(quoted, strings.never) if strings.never else quoted
-    return quoted, (least, most)
+    least, most = strings.least, strings.most
+    return _bounded(quoted, least, most) if least or most is not None else (quoted, (0, None))
 
 
-def _bounded(dfa: Dfa, least: int, most: int | None) -> tuple[Dfa, int, int | None]:
+def _bounded(quoted: Dfa, least: int, most: int | None) -> tuple[Dfa, tuple[int, int | None]]:
     """Work length bounds into an automaton where counting alone would not be exact."""
-    needs, _, steady = lengths(with_quote(dfa))
+    needs, _, steady = lengths(quoted)
+    if most is not None and most < needs[0]:
+        return NOTHING, (0, None)
     if least <= needs[0]:
         least = 0
     if least and not steady:
         if max(least, most or 0) > 5000:
             raise GrammarError(f"pattern with a length bound of {max(least, most or 0)}")
-        return dfa & string_length(least, most), 0, None
-    return dfa, least, most
+        return quoted & with_quote(string_length(least, most)), (0, None)
+    return quoted, (least, most)
 
 
 def lengths(dfa: Dfa) -> tuple[I32, I32, bool]:

@@ -172,6 +172,11 @@ def test_classes_serve_as_schemas(source: type, accepts: Accepts) -> None:
         ({"not": {"additionalProperties": INTEGER}}, "", "might be repeated"),
         ({"multipleOf": 0}, "/multipleOf", "above 0"),
         ({"required": "a"}, "/required", "list of names"),
+        ({"dependentRequired": {"a": [5]}}, "/dependentRequired/a", "list of names"),
+        ({"minimum": float("inf")}, "/minimum", "found inf"),
+        ({"maxItems": float("nan")}, "/maxItems", "found nan"),
+        ({"items": {"const": float("inf")}}, "/items", "finite number, found inf"),
+        ({"enum": [10**5000]}, "", "bits, at most"),
     ],
 )
 def test_what_cannot_be_enforced_is_refused_with_its_place(
@@ -180,6 +185,28 @@ def test_what_cannot_be_enforced_is_refused_with_its_place(
     with pytest.raises(GrammarError, match=reason) as caught:
         compile_json_schema(schema)
     assert caught.value.pointer == pointer
+
+
+NO_WORD_FITS = [
+    {"type": "string", "pattern": "^[a-c]+$", "maxLength": 0},
+    {"type": "string", "pattern": "^(a|foo)$", "minLength": 5},
+    {"type": "string", "pattern": "^a*$", "minLength": 3, "maxLength": 3, "not": {"const": "aaa"}},
+    {"type": "string", "maxLength": 0, "not": {"const": ""}},
+    {"type": "string", "not": {"pattern": ""}},
+]
+
+
+@pytest.mark.parametrize("schema", NO_WORD_FITS)
+def test_a_string_that_nothing_fits_is_never_begun(schema: Any) -> None:
+    with pytest.raises(GrammarError, match="nothing matches"):
+        compile_json_schema(schema)
+    members = {"properties": {"a": schema}, "additionalProperties": False}
+    with pytest.raises(GrammarError, match="nothing matches"):
+        compile_json_schema({"type": "object", "minProperties": 1, **members})
+
+
+def test_a_lone_surrogate_is_written_as_its_escape(accepts: Accepts) -> None:
+    assert accepts(compile_json_schema({"const": "a\ud800"}), r'"a\ud800"')
 
 
 @pytest.mark.parametrize("source", [5, "x", None, int])
