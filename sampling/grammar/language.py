@@ -135,6 +135,10 @@ def _has_anchor(node: Node) -> bool:
     return isinstance(node, Repeat) and _has_anchor(node.part)
 
 
+def _parts(node: Node) -> tuple[Node, ...]:
+    return node.parts if isinstance(node, Sequence) else (node,)
+
+
 def _whole(node: Node, write: WriteSet) -> Dfa:
     """All texts that `node` matches from start to end."""
     phases = _has_anchor(node)
@@ -155,7 +159,7 @@ def _search(node: Node) -> Node:
     """
     groups: dict[tuple[bool, bool], list[Node]] = {}
     for branch in node.parts if isinstance(node, Choice) else (node,):
-        parts = branch.parts if isinstance(branch, Sequence) else (branch,)
+        parts = _parts(branch)
         at_start, at_end = parts[:1] == (START,), parts[-1:] == (STOP,)
         core = parts[at_start : len(parts) - at_end] if parts not in ((START,), (STOP,)) else ()
         groups.setdefault((at_start, at_end), []).append(Sequence(core))
@@ -173,9 +177,9 @@ def _joined(floating: list[Node] | None, at_start: list[Node] | None) -> Node | 
     return Choice(tuple(parts)) if parts else None
 
 
-def _with_looks(node: Node, write: WriteSet) -> Dfa | None:
-    """A pattern `^(?=..)(?!..)rest`: what follows, cut by what the lookaheads say."""
-    parts = node.parts if isinstance(node, Sequence) else (node,)
+def _with_looks(node: Node, write: WriteSet, body: Callable[[Node], Node]) -> Dfa | None:
+    """A pattern `^(?=..)(?!..)rest`: what `body` makes of `^rest`, cut by the lookaheads."""
+    parts = _parts(node)
     if len(parts) < 2 or parts[0] != START or not isinstance(parts[1], Look):
         return None
     looks = []
@@ -183,7 +187,7 @@ def _with_looks(node: Node, write: WriteSet) -> Dfa | None:
         if not isinstance(part, Look):
             break
         looks.append(part)
-    found = _whole(_search(Sequence((START, *parts[1 + len(looks) :]))), write)
+    found = _whole(body(Sequence((START, *parts[1 + len(looks) :]))), write)
     for look in looks:
         ahead = _whole(_search(Sequence((START, look.part))), write)
         found = found - ahead if look.negative else found & ahead
@@ -194,7 +198,9 @@ def _with_looks(node: Node, write: WriteSet) -> Dfa | None:
 def text_language(pattern: str) -> Dfa:
     """UTF-8 texts that match the pattern from start to end (the `regex` grammar kind)."""
     node = parse_regex(pattern)
-    looks = _with_looks(node, write_utf8)
+    parts = _parts(node)
+    from_start = node if parts[:1] == (START,) else Sequence((START, *parts))
+    looks = _with_looks(from_start, write_utf8, lambda rest: rest)
     return _whole(node, write_utf8) if looks is None else looks
 
 
@@ -207,7 +213,7 @@ def text_tree(node: Node) -> Dfa:
 def string_language(pattern: str) -> Dfa:
     """Insides of JSON strings in which the pattern is found somewhere (JSON Schema's `pattern`)."""
     node = parse_regex(pattern)
-    looks = _with_looks(node, write_json)
+    looks = _with_looks(node, write_json, _search)
     return _whole(_search(node), write_json) if looks is None else looks
 
 

@@ -191,6 +191,8 @@ class Assembler:
 
         `needs` and `trans` make it COUNTED: the characters each state needs, edges with flags.
         """
+        if dfa.is_empty:
+            return self.emit(op.DEAD)
         first, states, groups = self.here, dfa.states, dfa.trans.shape[1]
         if first + states > MAX_ROWS:
             raise GrammarError(f"grammar needs more than {MAX_ROWS} instructions")

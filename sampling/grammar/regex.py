@@ -236,8 +236,12 @@ class _Parser:
             self.at += 1
             return point
         point = self.hexadecimal(4)
+        after = self.at
         if 0xD800 <= point <= 0xDBFF and self.take("\\u"):
-            return 0x10000 + ((point - 0xD800) << 10) + (self.hexadecimal(4) - 0xDC00)
+            low = self.hexadecimal(4)
+            if 0xDC00 <= low <= 0xDFFF:
+                return 0x10000 + ((point - 0xD800) << 10) + (low - 0xDC00)
+            self.at = after  # no pair: half a character and another one
         return point
 
     def hexadecimal(self, digits: int) -> int:

@@ -15,6 +15,12 @@ def test_regex_is_anchored(accepts: Callable[[CompiledGrammar, str], bool]) -> N
     assert not accepts(compiled, "abc")
 
 
+@pytest.mark.parametrize("pattern", ["a$b", "a^", "[]", r"[^\s\S]"])
+def test_a_pattern_that_matches_nothing_is_an_error(pattern: str) -> None:
+    with pytest.raises(GrammarError, match="nothing matches"):
+        compile_regex(pattern)
+
+
 def test_choice_is_one_of_the_texts(accepts: Callable[[CompiledGrammar, str], bool]) -> None:
     choices = ["yes", "no", "not sure", "", "\u00e9"]
     compiled = compile_choice(choices)

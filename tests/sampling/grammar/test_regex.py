@@ -12,7 +12,7 @@ from gnomon.sampling.grammar.strings import inside
 PATTERNS = [
     "^[A-Fa-f\\d]{3}$", "ab1", "^(http)|(https)://(.*)$", "^(?:\\S+\\s){0,2}\\S+$", "(^a|b$)",
     "a|b|^c", "^$|^\\d+$", "[^a]b?", "^(a|ab)(c|bcd)$", "x*", "^[\\w.-]+@[\\w-]+\\.\\w{2,4}$",
-    "^(?!foo)[a-z]+$", "^(?=.*b)a.*$", "a{2,3}?", "^[]a]$|^[a-]+$", "\\x41|\\u00e9|\\.", "^a$b",
+    "^(?!foo)[a-z]+$", "^(?!foo)[a-z]+", "^(?=.*b)a.*$", "^(?=a)(?!ab)a?b?c?", "a{2,3}?", "^[]a]$|^[a-]+$", "\\x41|\\u00e9|\\.", "^a$b",
 ]  # fmt: skip
 TEXTS = [
     "", "a", "b", "ab", "ab1", "xab1x", "abc", "A1f", "A1g", "http", "https://x", "x y z", "c",
@@ -79,6 +79,17 @@ def test_a_bad_pattern_names_its_column(pattern: str, column: int, reason: str) 
 def test_lookahead_inside_a_pattern_is_refused() -> None:
     with pytest.raises(GrammarError, match="lookahead"):
         string_language("a(?!b)c")
+
+
+def test_a_whole_match_may_begin_with_a_lookahead() -> None:
+    language = text_language("(?!foo)[a-z]+")
+    assert language.matches(b"bar")
+    assert not language.matches(b"food")
+
+
+def test_half_a_surrogate_pair_is_no_character() -> None:
+    assert text_language(r"\ud83d\ude00").matches("\U0001f600".encode())
+    assert text_language(r"\ud83d\u0041").is_empty
 
 
 def test_a_long_alternation_without_anchors_stays_small() -> None:
