@@ -8,6 +8,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ...kernels.grammar.trie import NO_TOKEN
 from . import charset
 from .errors import GrammarError, spend
 from .program import TokenId
@@ -234,6 +235,8 @@ class RuleParser:
             raise self.fail("token terminal without '>'", start)
         self.at = end + 1
         if body.startswith("[") and body.endswith("]") and body[1:-1].isdigit():
+            if int(body[1:-1]) >= NO_TOKEN:
+                raise self.fail(f"token id beyond {NO_TOKEN - 1}", start)
             return Token(int(body[1:-1]), negative)
         found = self.token_id(f"<{body}>") if self.token_id else None
         if found is None:

@@ -55,6 +55,7 @@ def test_grammar_takes_its_words_only(
         ('root ::= "a"{9999999}', 1, 13, "beyond"),
         ("root ::= [z-a]", 1, 14, "out of order"),
         ("root ::= <think>", 1, 10, "no token '<think>'"),
+        ("root ::= <[99999999999]>", 1, 10, "token id beyond"),
         ('root ::= "\\ud800"', 1, 13, "hexadecimal digits of a character"),
     ],
 )
