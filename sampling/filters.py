@@ -103,7 +103,8 @@ def dynamic_temperature(c: Candidates, t: float, spread: float, exponent: float)
     w = weights(alive)
     mass = total(w)
     surprise = log(mass) - (alive.logits - alive.logits.max())
-    share = total(w * surprise) / mass / log(alive.ids.size)
+    # Rounding may leave the share of equal logits above 1, and a great power of that is endless.
+    share = min(total(w * surprise) / mass / log(alive.ids.size), 1.0)
     low = max(0.0, t - spread)
     return temperature(c, low + (t + spread - low) * _power(share, exponent))
 

@@ -202,6 +202,13 @@ def test_the_coldest_temperatures_stay_finite(t: float) -> None:
     assert np.isfinite(temperature(of(1e38, -1e38, 0), t).logits).all()
 
 
+@pytest.mark.parametrize("n", range(2, 60))
+def test_dynamic_temperature_of_equal_candidates_stays_finite(n: int) -> None:
+    logits = np.append(np.zeros(n), -np.inf)
+    found = dynamic_temperature(Candidates(np.arange(n + 1), logits), 1.0, 0.5, 1e300)
+    assert not np.isnan(found.logits).any()
+
+
 def test_dynamic_temperature_of_equal_candidates_is_the_hottest() -> None:
     np.testing.assert_allclose(
         dynamic_temperature(of(3, 3, 3), 1.0, 0.5, 2.0).logits, 3 / 1.5, rtol=1e-12
