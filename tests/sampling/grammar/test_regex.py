@@ -12,7 +12,8 @@ from gnomon.sampling.grammar.strings import inside
 PATTERNS = [
     "^[A-Fa-f\\d]{3}$", "ab1", "^(http)|(https)://(.*)$", "^(?:\\S+\\s){0,2}\\S+$", "(^a|b$)",
     "a|b|^c", "^$|^\\d+$", "[^a]b?", "^(a|ab)(c|bcd)$", "x*", "^[\\w.-]+@[\\w-]+\\.\\w{2,4}$",
-    "^(?!foo)[a-z]+$", "^(?!foo)[a-z]+", "^(?=.*b)a.*$", "^(?=a)(?!ab)a?b?c?", "a{2,3}?", "^[]a]$|^[a-]+$", "\\x41|\\u00e9|\\.", "^a$b",
+    "^(?!foo)[a-z]+$", "^(?!foo)[a-z]+", "^(?=.*b)a.*$", "^(?=a)(?!ab)a?b?c?",
+    "a{2,3}?", "^[]a]$|^[a-]+$", "\\x41|\\u00e9|\\.", "^a$b",
 ]  # fmt: skip
 TEXTS = [
     "", "a", "b", "ab", "ab1", "xab1x", "abc", "A1f", "A1g", "http", "https://x", "x y z", "c",
