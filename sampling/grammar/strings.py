@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ...kernels.grammar import automata
 from ...kernels.grammar import opcodes as op
-from .dfa import I32, NOTHING, U8, Dfa
+from .dfa import I32, NOTHING, U8, Dfa, tidy
 from .errors import MAX_DFA, GrammarError
 from .formats import format_language
 from .language import any_string, string_language, string_length, text_language
@@ -168,7 +168,8 @@ def _start_last(trans: I32, accept: U8, classes: U8, root: int) -> Dfa:
     names = np.arange(len(trans), dtype=np.int32)
     names[0], names[root] = root, 0
     trans, accept = trans[names], accept[names]
-    return Dfa(np.where(trans >= 0, names[trans], -1).astype(np.int32), accept, classes)
+    # Behind what began nothing but a word taken out there is no way on: `tidy` cuts it.
+    return tidy(np.where(trans >= 0, names[trans], -1).astype(np.int32), accept, classes)
 
 
 def _part_bytes(base: U8, text: U8) -> U8:

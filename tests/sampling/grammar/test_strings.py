@@ -23,6 +23,12 @@ def test_without_words_takes_out_exactly_these() -> None:
         assert left.matches(inside(word) + b'"') == (word not in out), word
 
 
+def test_without_words_leaves_no_way_into_a_word_taken_out() -> None:
+    left = without_words(with_quote(string_language("^a?b?$")), ["b"])
+    assert left.matches(b'ab"')
+    assert left.trans[0, left.classes[ord("b")]] < 0
+
+
 @pytest.mark.parametrize(
     ("pattern", "needs", "steady"),
     [("^[a-z]+$", 1, True), ("^[a-z]{3}$", 3, False), ("^(ab)*$", 0, False), ("x", 1, True)],
