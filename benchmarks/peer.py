@@ -150,6 +150,7 @@ def generation(
     for turn in range(MOST_TURNS):
         start, seconds, reads = position + turn % PLACES * TOKENS, {}, [before]
         for name, worker in workers.items():
+            worker.ask("step", 1, start)  # wakes the threads
             seconds[name] = worker.ask("generate", TOKENS, start)
             reads.append(read())
         before = reads[-1]
