@@ -113,6 +113,10 @@ class _Reader:
             raise GrammarError(f"expected a schema, found {kind}", pointer=pointer)
         return self.keywords.node(self.keywords.documents.child(self.place, schema, *steps))
 
+    def optional(self, keyword: str) -> int:
+        """The node of the keyword's subschema; without one anything goes."""
+        return self.child(self.schema[keyword], keyword) if keyword in self.schema else ANY
+
     def children(self, keyword: str) -> list[int]:
         """The nodes of a list of subschemas."""
         schemas = self.get(keyword, list, "a list of schemas") or []
@@ -125,8 +129,8 @@ class _Reader:
 
     def nodes(self) -> Iterator[int]:
         """The nodes whose intersection this schema is."""
-        reference = self.schema.get("$ref")
-        if isinstance(reference, str):
+        reference = self.get("$ref", str, "a reference")
+        if reference is not None:
             yield self.keywords.node(self.keywords.documents.refer(self.place, reference))
             if self.dialect <= 7:
                 return
@@ -175,11 +179,10 @@ class _Reader:
         for keyword, is_low in (("minimum", True), ("maximum", False)):
             bound = self.get(keyword, (int, float), "a number")
             open_word = "exclusive" + keyword.capitalize()
-            exclusive = self.schema.get(open_word)
-            is_open = exclusive is True
+            exclusive = self.schema.get(open_word, False)
             if bound is not None:
-                found &= _bound(bound, is_open, is_low)
-            if exclusive is not None and not isinstance(exclusive, bool):
+                found &= _bound(bound, exclusive is True, is_low)
+            if not isinstance(exclusive, bool):
                 found &= _bound(self.get(open_word, (int, float), "a number"), True, is_low)
         step = self.get("multipleOf", (int, float), "a number above 0")
         if step is not None:
@@ -198,8 +201,8 @@ class _Reader:
             except GrammarError as error:
                 raise self.fail("pattern", error.reason) from None
             found &= StringSet(languages=frozenset((("pattern", pattern),)))
-        name = self.schema.get("format")
-        if isinstance(name, str) and self.keywords.assert_formats:
+        name = self.get("format", str, "the name of a format")
+        if name is not None and self.keywords.assert_formats:
             found &= self.format(name)
         return found
 
@@ -216,11 +219,9 @@ class _Reader:
         """Items, prefixItems, contains, sizes and uniqueItems."""
         items = self.schema.get("items")
         if isinstance(items, list):
-            prefix, rest = self.children("items"), self.schema.get("additionalItems")
-            rest = ANY if rest is None else self.child(rest, "additionalItems")
+            prefix, rest = self.children("items"), self.optional("additionalItems")
         else:
-            prefix = self.children("prefixItems")
-            rest = ANY if items is None else self.child(items, "items")
+            prefix, rest = self.children("prefixItems"), self.optional("items")
         return ArraySet(
             tuple(prefix),
             rest,
@@ -232,44 +233,44 @@ class _Reader:
 
     def contains(self) -> Iterator[Contains]:
         """The contains constraint, if any."""
-        schema = self.schema.get("contains")
-        if schema is None or self.dialect < 6:
+        if "contains" not in self.schema or self.dialect < 6:
             return
         least, most = self.size("minContains"), self.size("maxContains")
         least = 1 if least is None or self.dialect < 2019 else least
         most = most if self.dialect >= 2019 else None
         if least or most is not None:
-            yield Contains(self.child(schema, "contains"), 0, least, most)
+            yield Contains(self.optional("contains"), 0, least, most)
 
     def objects(self) -> ObjectSet:
         """Members by name and pattern, required ones and counts."""
-        rest = self.schema.get("additionalProperties")
         patterns = self.mapping("patternProperties")
         for pattern in patterns:
             try:
                 string_language(pattern)
             except GrammarError as error:
                 raise self.fail("patternProperties", error.reason) from None
-        if rest is None and self.keywords.closed:
-            rest = not ("properties" in self.schema or patterns)
+        rest = self.optional("additionalProperties")
+        if "additionalProperties" not in self.schema and self.keywords.closed:
+            rest = self.child(not ("properties" in self.schema or patterns), "additionalProperties")
         scope = Scope(
             tuple(self.mapping("properties").items()),
             tuple(patterns.items()),
-            ANY if rest is None else self.child(rest, "additionalProperties"),
+            rest,
         )
-        names = self.schema.get("propertyNames") if self.dialect >= 6 else None
         return ObjectSet(
             () if scope == Scope() else (scope,),
             self.required(),
             self.size("minProperties") or 0,
             self.size("maxProperties"),
-            ANY if names is None else self.name_node(names),
+            self.name_node(),
         )
 
-    def name_node(self, names: Any) -> int:
+    def name_node(self) -> int:
         """The strings that `propertyNames` allows."""
+        if "propertyNames" not in self.schema or self.dialect < 6:
+            return ANY
         only_strings = self.algebra.shape_node(Shape(strings=FULL.strings))
-        return self.algebra.both(self.child(names, "propertyNames"), only_strings)
+        return self.algebra.both(self.optional("propertyNames"), only_strings)
 
     def required(self) -> tuple[str, ...]:
         """Required names; draft 3's boolean form is ignored."""
