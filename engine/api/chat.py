@@ -59,8 +59,10 @@ class Chat:
             chat._history = deepcopy(history)
         elif isinstance(history, str):
             chat.add_user_message(history)
-        elif isinstance(history, Mapping) and history.get("messages") is not None:
-            for entry in history["messages"]:
+        elif isinstance(history, Mapping) and (messages := history.get("messages")) is not None:
+            if _is_single(messages):
+                raise LMStudioValueError(f"messages is {messages!r}, expected a list of messages")
+            for entry in messages:
                 chat._add_any(entry)
         else:
             raise LMStudioValueError(

@@ -84,6 +84,7 @@ def prepare_tools(
     ready: dict[str, Tool] = {}
     for given in tools:
         definition = _definition(given)
+        _check(definition)
         if definition.name in ready:
             raise LMStudioValueError(f"two tools are named {definition.name!r}")
         if not asynchronous and inspect.iscoroutinefunction(definition.implementation):
@@ -178,6 +179,43 @@ def _definition(given: ToolDefinition) -> ToolFunctionDef:
     raise LMStudioValueError(
         f"a tool is a function, a ToolFunctionDef or its dict, found {type(given).__name__}"
     )
+
+
+def _check(tool: ToolFunctionDef) -> None:
+    """Raise LMStudioValueError unless every field is what it should be, and can be called."""
+    if not isinstance(tool.name, str):
+        raise LMStudioValueError(f"a tool's name is {tool.name!r}, expected a text")
+    where = f"tool {tool.name!r}"
+    if not isinstance(tool.description, str):
+        raise LMStudioValueError(f"{where}: description is {tool.description!r}, expected a text")
+    if not isinstance(tool.parameters, Mapping):
+        raise LMStudioValueError(
+            f"{where}: parameters is {tool.parameters!r}, expected a dict of names to types"
+        )
+    for name in tool.parameters:
+        if not isinstance(name, str) or not name.isidentifier():
+            raise LMStudioValueError(
+                f"{where}: a parameter's name is {name!r}, expected one that Python can call by"
+            )
+    if not callable(tool.implementation):
+        raise LMStudioValueError(
+            f"{where}: implementation is {tool.implementation!r}, expected a function"
+        )
+    _check_named(tool, where)
+
+
+def _check_named(tool: ToolFunctionDef, where: str) -> None:
+    """Raise LMStudioValueError for a positional-only parameter: arguments are given by name."""
+    try:
+        signature = inspect.signature(tool.implementation)
+    except (TypeError, ValueError):  # some of those written in C have none
+        return
+    for name, parameter in signature.parameters.items():
+        asked = name in tool.parameters or parameter.default is parameter.empty
+        if parameter.kind is parameter.POSITIONAL_ONLY and asked:
+            raise LMStudioValueError(
+                f"{where}: parameter {name!r} is positional-only, expected one given by name"
+            )
 
 
 def _parameters(f: Callable[..., Any], name: str) -> dict[str, Any]:

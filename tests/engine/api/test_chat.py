@@ -194,3 +194,9 @@ def test_chats_are_equal_only_to_themselves() -> None:
     chat = Chat("a")
     assert chat != Chat("a")
     assert chat in (chat,)
+
+
+@pytest.mark.parametrize("messages", [3, "hi", {"role": "user", "content": "hi"}])
+def test_messages_that_are_no_list_are_refused(messages: Any) -> None:
+    with pytest.raises(LMStudioValueError, match=r"messages is .*, expected a list of messages"):
+        Chat.from_history({"messages": messages})

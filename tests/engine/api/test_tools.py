@@ -194,3 +194,46 @@ def test_the_name_of_no_type_is_refused() -> None:
     )
     with pytest.raises(LMStudioValueError, match=r"tool 'add': .*'integer' is not defined"):
         prepare_tools([tool])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"name": 3}, "a tool's name is 3, expected a text"),
+        ({"name": ["add"]}, "a tool's name is"),
+        ({"description": None}, "tool 'add': description is None"),
+        ({"parameters": None}, "tool 'add': parameters is None, expected a dict"),
+        ({"parameters": [("a", int)]}, "tool 'add': parameters is"),
+        ({"parameters": {3: int}}, "tool 'add': a parameter's name is 3"),
+        ({"parameters": {"a-b": int}}, "tool 'add': a parameter's name is 'a-b'"),
+        ({"implementation": 3}, "tool 'add': implementation is 3, expected a function"),
+    ],
+)
+@pytest.mark.parametrize("made", [dict, ToolFunctionDef])
+def test_a_field_of_a_wrong_type_is_named(made: Any, wrong: dict[str, Any], said: str) -> None:
+    given = {"name": "add", "description": "Add.", "parameters": {"a": int}, "implementation": add}
+    with pytest.raises(LMStudioValueError, match=said):
+        prepare_tools([made(**given | wrong)])
+
+
+def positional(a: int, /, b: int = 2) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+def test_a_positional_only_parameter_is_refused() -> None:
+    with pytest.raises(LMStudioValueError, match="tool 'positional': parameter 'a' is positional"):
+        prepare_tools([positional])
+    named: Any = {"name": "x", "description": "y", "parameters": {}, "implementation": positional}
+    with pytest.raises(LMStudioValueError, match="tool 'x': parameter 'a'"):
+        prepare_tools([named])
+
+
+def test_a_function_without_a_signature_is_a_tool() -> None:
+    given: Any = {
+        "name": "number",
+        "description": "A number.",
+        "parameters": {"x": str},
+        "implementation": int,
+    }
+    assert list(prepare_tools([given])) == ["number"]
