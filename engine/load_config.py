@@ -9,6 +9,7 @@ import msgspec
 Compute = Literal["int8", "float32", "float64"]
 CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "iq4_nl")
 DEFAULT_CONTEXT = 4096
+MAX_THREADS = 256  # the team's, which is not imported before there is a model to load
 
 
 class LoadConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +36,11 @@ class LoadConfig(msgspec.Struct, frozen=True, kw_only=True):
     def context_for(self, trained: int) -> int:
         """The positions to hold, for a file trained on `trained`: the caller's, or up to 4096."""
         return self.context_length or min(DEFAULT_CONTEXT, trained)
+
+    def sizes(self) -> str:
+        """The keys that memory is laid out by, for an error: it was too little."""
+        context = self.context_length or f"up to {DEFAULT_CONTEXT}"
+        return f"contextLength {context}, evalBatchSize {self.eval_batch_size}"
 
     def cache_types(self) -> tuple[str, str]:
         """Names of the types that keys and values are stored in.

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from ...sampling.params import STAGES
 from ..generate import OverflowPolicy
-from ..load_config import CACHE_TYPES
+from ..load_config import CACHE_TYPES, MAX_THREADS
 
 Test = Callable[[Any], bool]
 
@@ -98,6 +98,8 @@ _ABOVE_0_OR_FALSE = _number_or_false("a number > 0", lambda value: value > 0)
 _FROM_0 = _number("a number >= 0", lambda value: value >= 0)
 _FINITE = _number("a finite number")
 _COUNT = _int("an integer >= 1", lambda value: value >= 1)
+_SIZE = _int("an integer from 1 to 2147483647", lambda value: 1 <= value < 2**31)
+_THREADS = _int(f"an integer from 1 to {MAX_THREADS}", lambda value: 1 <= value <= MAX_THREADS)
 _COUNT_FROM_0 = _int("an integer >= 0", lambda value: value >= 0)
 _WINDOW = _int(
     "an integer from -1 to 2147483647 (-1: all tokens)", lambda value: -1 <= value < 2**31
@@ -199,7 +201,7 @@ PREDICTION_KEYS: tuple[Key, ...] = (
     ),
     Key("multiTokenPrediction", *_bool()),
     Key("speculativeAcceptance", *_one_of("match", "rejection")),
-    Key("cpuThreads", *_COUNT),
+    Key("cpuThreads", *_THREADS),
     Key(
         "promptTemplate",
         **_dict(
@@ -252,14 +254,14 @@ _CACHE_TYPE = (
 )
 
 LOAD_KEYS: tuple[Key, ...] = (
-    Key("contextLength", *_COUNT),
-    Key("evalBatchSize", *_COUNT),
+    Key("contextLength", *_SIZE),
+    Key("evalBatchSize", *_SIZE),
     Key("ropeFrequencyBase", *_ABOVE_0),
     Key("ropeFrequencyScale", *_ABOVE_0),
     Key("seed", *_int("an integer")),
     Key("tryMmap", *_bool()),
     Key("numExperts", *_COUNT),
-    Key("cpuThreads", *_COUNT),
+    Key("cpuThreads", *_THREADS),
     Key("compute", *_one_of("int8", "float32", "float64")),
     Key("llamaKCacheQuantizationType", *_CACHE_TYPE),
     Key("llamaVCacheQuantizationType", *_CACHE_TYPE),

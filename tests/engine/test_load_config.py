@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from gnomon.engine.load_config import LoadConfig
+from gnomon.engine.load_config import MAX_THREADS, LoadConfig
+from gnomon.kernels import team
 
 
 @pytest.mark.parametrize(
@@ -38,3 +39,7 @@ def test_cache_types(given: dict[str, Any], types: tuple[str, str]) -> None:
 def test_a_load_config_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         LoadConfig().compute = "float32"  # type: ignore[misc]
+
+
+def test_as_many_threads_may_be_asked_for_as_a_team_has() -> None:
+    assert MAX_THREADS == team.MAX_THREADS

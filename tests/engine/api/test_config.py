@@ -144,6 +144,7 @@ def test_a_key_that_is_no_text_is_unknown() -> None:
         ("logprobsAt", "end"),
         ("structured", {"type": "yaml"}),
         ("cpuThreads", 0),
+        ("cpuThreads", 257),
         ("promptLookup", 3),
         ("promptTemplate", {"type": "xml"}),
         ("reasoningParsing", {"enabled": 1}),
@@ -205,7 +206,15 @@ def test_fp16_false_reaches_the_engine() -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("contextLength", 0), ("compute", "int4"), ("llamaVCacheQuantizationType", "q9_9")],
+    [
+        ("contextLength", 0),
+        ("contextLength", 2**31),
+        ("evalBatchSize", 2**31),
+        ("cpuThreads", 257),
+        ("cpuThreads", 2**63),
+        ("compute", "int4"),
+        ("llamaVCacheQuantizationType", "q9_9"),
+    ],
 )
 def test_a_load_value_out_of_range_is_refused(key: str, value: Any) -> None:
     with pytest.raises(LMStudioValueError, match=f"load config: {key} is .*expected"):
@@ -268,3 +277,10 @@ def test_from_dict_reads_what_config_takes() -> None:
 def test_from_dict_refuses_unknown_keys(made: Any) -> None:
     with pytest.raises(LMStudioValueError, match="unknown key 'tempature'"):
         made.from_dict({"tempature": 1})
+
+
+@pytest.mark.parametrize("digits", [400, 5000], ids=str)
+def test_a_long_value_is_cut_in_the_error(digits: int) -> None:
+    with pytest.raises(LMStudioValueError) as error:
+        parse_load_config({"contextLength": 10**digits})
+    assert len(str(error.value)) < 250
