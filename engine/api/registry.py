@@ -47,9 +47,9 @@ def open_model(path: Path, config: LoadConfig, check: Check = lambda metadata: N
     """Open a model file, unless `check` refuses its metadata; what can go wrong with it comes as
     `ModelLoadError`.
     """
-    from ..model import Model
-
     try:
+        from ..model import Model  # chooses the instruction set, GNOMON_ISA is read
+
         return Model.open(path, config, check)
     except LMStudioError:
         raise

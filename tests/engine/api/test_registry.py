@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,6 +31,7 @@ from gnomon.engine.errors import (
 )
 from gnomon.engine.load_config import LoadConfig
 
+ROOT = Path(__file__).parents[3]
 KEY = "acme/toy-model"
 
 
@@ -198,3 +203,32 @@ def test_the_timeout_is_kept_and_checked() -> None:
 def test_an_unknown_identifier_is_not_found() -> None:
     with pytest.raises(LMStudioModelNotFoundError, match="identifier 'nobody'"):
         REGISTRY.named("nobody")
+
+
+def test_an_instruction_set_that_is_not_known_is_a_load_error(encoder_path: Any) -> None:
+    path = encoder_path("bert")
+    script = f"""
+import gnomon
+for turn in range(2):
+    try:
+        gnomon.embedding_model({str(path)!r})
+    except gnomon.ModelLoadError as error:
+        print(error)
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "GNOMON_ISA": "sse9"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.count("GNOMON_ISA: 'sse9', expected one of ") == 2
+
+
+def test_a_bad_number_of_threads_is_a_load_error(
+    encoder_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GNOMON_THREADS", "many")
+    with pytest.raises(ModelLoadError, match="GNOMON_THREADS: 'many', expected a whole number"):
+        open_model(encoder_path("bert"), LoadConfig())
