@@ -5,14 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..api.catalogue import CATALOGUE, DEFAULT_EMBEDDING_MODEL
-from ..api.client import embedding_model
+from ..api.catalogue import CATALOGUE, DEFAULT_EMBEDDING_MODEL, DEFAULT_MODEL
+from ..api.client import embedding_model, llm
 from ..api.folder import Found, downloaded, models_folder, relative
+from ..api.kinds import kind_of_file
 from ..api.registry import present
-from .inputs import load_model, read_configs, read_text
-from .progress import compiling
+from .inputs import read_configs, read_text
+from .progress import compiling, loading
+
+if TYPE_CHECKING:
+    from ..model import Model
 
 ROWS = (1, 2, 4, 8, 16, 32)  # of steps: kernels are made for these
 
@@ -45,19 +49,34 @@ def warm(args: argparse.Namespace) -> None:
     prediction, load = read_configs(args)
     if prediction:
         args.usage_error(f"warm takes load config keys only, found {sorted(prediction)}")
+    key = args.model or DEFAULT_MODEL
+    embeds = kind_of_file(present(key).path) == "embedding"
     with compiling() as progress:
-        model = load_model(args, load)
-        with model.session() as session:
-            if session.needs_source:
-                session.encode([0])
-            for rows in ROWS:
-                if session.position + rows <= session.context_length:
-                    session.feed([0] * rows, logits="all")
-        if args.tiles:
-            with model._instance.in_use() as engine:
+        with loading(key):
+            model = (embedding_model if embeds else llm)(key, config=load or None)
+        with model._instance.in_use() as engine:
+            (_embed_all_sizes if embeds else _feed_all_sizes)(engine)
+            if args.tiles:
                 path, size = engine.keep_tiles()
-            progress.note(f"{path}: {_size(size)}")
+                progress.note(f"{path}: {_size(size)}")
         progress.note(f"{model.identifier} is ready")
+
+
+def _feed_all_sizes(model: Model) -> None:
+    with model.session() as session:
+        if session.needs_source:
+            session.encode([0])
+        for rows in ROWS:
+            if session.position + rows <= session.context_length:
+                session.feed([0] * rows, logits="all")
+
+
+def _embed_all_sizes(model: Model) -> None:
+    from ..embed import hidden_rows
+
+    for rows in ROWS:
+        if rows <= model.context_length:
+            hidden_rows(model, [[0] * rows])
 
 
 def embed(args: argparse.Namespace) -> None:

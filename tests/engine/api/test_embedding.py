@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from gnomon.engine.api.results import EmbeddingModelInfo, EmbeddingModelInstance
 from gnomon.engine.cli.main import main
 from gnomon.engine.convert import convert
 from gnomon.engine.errors import LMStudioModelNotFoundError, LMStudioValueError
+from gnomon.engine.model import Model
 
 KEY = "acme/tiny-bert"
 WORDS = "the cat, a bing."
@@ -157,3 +159,19 @@ def test_the_command_writes_a_numpy_file_of_lines(tmp_path: Path) -> None:
     assert main(["embed", "a\nthe", "--lines", "--out", str(target), "-m", KEY]) == 0
     expected = np.array(embedding_model(KEY).embed(["a", "the"]), np.float32)
     assert np.array_equal(np.load(target), expected)
+
+
+def test_warm_runs_an_embedding_model(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows: list[int] = []
+    hidden = Model.hidden
+
+    def counting(model: Model, pieces: Any) -> Any:
+        rows.append(sum(len(ids) for _, ids in pieces))
+        return hidden(model, pieces)
+
+    monkeypatch.setattr(Model, "hidden", counting)
+    assert main(["warm", "-m", KEY]) == 0
+    assert capsys.readouterr().err.endswith(f"{KEY} is ready\n")
+    assert set(rows) == {8, 16, 32}
