@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from .model import Model
 
 F64 = NDArray[np.float64]
-# Rows of a step; each is at most a half more than the one before.
 FILL = 8  # unread rows in a row; every context has room for them
-SIZES = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384)
+# Rows of a step; each is at most a half more than the one before.
+SIZES = (8, 16, *(rows << more for more in range(28) for rows in (24, 32)))
 
 
 def embed(model: Model, texts: list[list[int]], normalize: bool = True) -> list[F64]:
@@ -104,8 +104,7 @@ def batches(lengths: list[int], most: int) -> Iterator[list[int]]:
 def _rows(model: Model, texts: list[list[int]]) -> list[NDArray[Any]]:
     """Each text's rows, out of one shared step unless there are more than a step takes."""
     count = sum(map(len, texts))
-    sizes = (*SIZES, model.config.eval_batch_size, model.max_rows)
-    room = min(next((size for size in sizes if size >= count), 0), model.max_rows) - count
+    room = min(next(size for size in SIZES if size >= count), model.max_rows) - count
     unread = [[0] * min(FILL, room - start) for start in range(0, room, FILL)]
     pieces = [(model.sequence(len(ids)), ids) for ids in (*texts, *unread)]
     try:

@@ -101,6 +101,21 @@ def test_no_step_is_filled_up_by_more_than_a_half() -> None:
     assert all(after <= 1.5 * before + 8 for before, after in pairwise(SIZES))
 
 
+def test_a_step_of_many_rows_is_filled_up_by_no_more_than_a_half_either(
+    decoder_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows: list[int] = []
+
+    def counting(model: Model, pieces: Any) -> Any:
+        rows.append(sum(len(ids) for _, ids in pieces))
+        return np.zeros((rows[-1], 8))
+
+    monkeypatch.setattr(Model, "hidden", counting)
+    model = Model.open(decoder_path, LoadConfig(context_length=1024, eval_batch_size=4096))
+    hidden_rows(model, [[1] * 390])
+    assert rows == [512]
+
+
 def test_a_decoder_takes_a_long_text_in_parts(decoder_path: Path) -> None:
     whole = Model.open(decoder_path, LoadConfig(compute="float32", eval_batch_size=64))
     parts = Model.open(decoder_path, LoadConfig(compute="float32", eval_batch_size=16))
