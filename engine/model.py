@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,7 +22,7 @@ from ..formats.gguf import GGUFFile, open_gguf
 from ..formats.metadata import Metadata
 from .archs import find_arch
 from .cache import PagePool, Sequence, layer_regions
-from .errors import LMStudioValueError, ModelLoadError
+from .errors import LMStudioServerError, LMStudioValueError, ModelLoadError
 from .hparams import LayerSpec, read_hparams
 from .load_config import LoadConfig
 from .state import StatePool, States
@@ -34,6 +35,7 @@ F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
 KEEP_TAPES = 32
 Wanted = Literal["logits", "rows", "both"]
+Piece = tuple[Sequence, list[int]]
 
 
 class Model:
@@ -65,20 +67,25 @@ class Model:
 
         Raises ModelLoadError with the format's own error as its cause.
         """
+        config = config or LoadConfig()
         try:
             file = open_gguf(path)
             check(file.metadata)
-            return cls(file, config or LoadConfig())
+            return cls(file, config)
         except (GGUFError, TokenizerError, OSError) as error:
             raise ModelLoadError(f"{Path(path).name}: {error}") from error
+        except MemoryError as error:
+            reason = f"the memory is too small for {config.sizes()}: {error}"
+            raise ModelLoadError(f"{Path(path).name}: {reason}") from error
 
     def _load(self) -> None:
-        from ..kernels.team import team
+        from ..kernels.team import default_threads, team
         from .source import source_reader
         from .step import StepMemory
         from .weights import load_weights
 
         self.file.check_unchanged()
+        self.threads = self.config.cpu_threads or default_threads()
         self._ops = self._make_ops()
         ahead, notes = self._layers_ahead()
         self._weights = load_weights(self.file, self.arch, self.hparams, self._ops, ahead)
@@ -109,7 +116,6 @@ class Model:
     def _make_ops(self) -> Any:
         """The operations of the mode; they find packed weights that were kept on disk."""
         from ..kernels.tape_ops import TapeOps
-        from ..kernels.team import default_threads
         from ..kernels.tiles.kept import kept_path, read_kept
         from ..kernels.twin_ops import TwinOps
 
@@ -119,8 +125,7 @@ class Model:
         kept = None
         if self.config.try_mmap:
             kept = read_kept(kept_path(self.file.path), self.file.stamps)
-        threads = self.config.cpu_threads or default_threads()
-        return TapeOps(compute == "int8", threads, kept, self.file.size_bytes)
+        return TapeOps(compute == "int8", self.threads, kept, self.file.size_bytes)
 
     def _layers_ahead(self) -> tuple[tuple[LayerSpec, ...], list[str]]:
         from .nextn import find_nextn
@@ -141,7 +146,7 @@ class Model:
             self._weights.rope_factors(),
         )
         types = self.config.cache_types()
-        return NextnLayers(alone, types, memory, self._ops, self._run, lambda: self._team().lock)
+        return NextnLayers(alone, types, memory, self._ops, self._run, self._working)
 
     @property
     def closing(self) -> Any:
@@ -204,7 +209,7 @@ class Model:
         layers = self.nextn
         return None if layers is None else NextnCache(layers, layers.sequence(capacity))
 
-    def read_source(self, ids: list[int]) -> Sequence:
+    def read_source(self, ids: list[int], threads: int | None = None) -> Sequence:
         """What an answer attends to, as a sequence; set it as `source` of the answer's.
 
         Raises LMStudioValueError for a model that reads none.
@@ -214,50 +219,65 @@ class Model:
             raise LMStudioValueError(f"{self.file.path.name} has no encoder: feed it all tokens")
         sequence = Sequence(self._pages, len(ids))
         try:
-            with self._team().lock:
+            with self._working():
                 sequence.append(len(ids))
                 step = reader.fill(sequence, ids)
-                self._run(("source", len(ids)), lambda: reader.read(step))
+                self._run(("source", len(ids)), lambda: reader.read(step), threads)
                 sequence.commit(len(ids))
         except BaseException:
             sequence.release()
             raise
         return sequence
 
-    def step(self, pieces: list[tuple[Sequence, list[int]]], outputs: I64) -> F32 | None:
+    def step(self, pieces: list[Piece], outputs: I64, threads: int | None = None) -> F32 | None:
         """Run rows of any sequences (at most `max_rows`); logits of rows `outputs`, [n,
         vocabulary].
 
-        Each sequence must be named once; its tokens follow what it holds. On an error nothing
-        counts.
+        Each sequence must be named once; its tokens follow what it holds. At most `threads` work,
+        never more than the model's. On an error nothing counts.
         """
-        logits: F32 | None = self._step(pieces, outputs, "logits")
+        logits: F32 | None = self._step(pieces, outputs, "logits", threads)
         return None if logits is None else logits.astype(np.float32, copy=False)
 
     def step_with_rows(
-        self, pieces: list[tuple[Sequence, list[int]]], outputs: I64
+        self, pieces: list[Piece], outputs: I64, threads: int | None = None
     ) -> tuple[F32 | None, NDArray[Any]]:
         """The same, and of all rows what the layers ahead read, [rows, embedding]."""
-        logits, rows = self._step(pieces, outputs, "both")
+        logits, rows = self._step(pieces, outputs, "both", threads)
         return None if logits is None else logits.astype(np.float32, copy=False), rows
 
-    def hidden(self, pieces: list[tuple[Sequence, list[int]]]) -> NDArray[Any]:
+    def hidden(self, pieces: list[Piece]) -> NDArray[Any]:
         """Run rows likewise; all of them as they are before the logits, [rows, embedding]."""
         return np.asarray(self._step(pieces, np.empty(0, np.int64), "rows"))
 
-    def _step(self, pieces: list[tuple[Sequence, list[int]]], outputs: I64, wanted: Wanted) -> Any:
-        with self._team().lock:
+    def _step(
+        self, pieces: list[Piece], outputs: I64, wanted: Wanted, threads: int | None = None
+    ) -> Any:
+        with self._working():
             for sequence, ids in pieces:
                 sequence.append(len(ids))
             step = self._memory.fill(pieces, outputs)
             key = len(step.tokens), len(step.outputs), wanted
-            found = self._run(key, lambda: self._forward(step, wanted))
+            found = self._run(key, lambda: self._forward(step, wanted), threads)
             for sequence, ids in pieces:
                 sequence.commit(len(ids))
             return found
 
-    def _run(self, key: tuple[object, ...], forward: Callable[[], Any]) -> Any:
-        """What a pass computes; its operations are recorded once per key."""
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        """Hold the team; memory that a step lacks is an error that names what it is laid out by."""
+        with self._team().lock:
+            try:
+                yield
+            except MemoryError as error:
+                raise LMStudioServerError(
+                    f"the memory is too small for a step with {self.config.sizes()}: {error}"
+                ) from error
+
+    def _run(
+        self, key: tuple[object, ...], forward: Callable[[], Any], threads: int | None = None
+    ) -> Any:
+        """What a pass computes; its operations are recorded once per key, for any `threads`."""
         if self.config.compute == "float64":
             return forward()
         if key not in self._tapes:
@@ -267,7 +287,7 @@ class Model:
                 self._tapes.popitem(last=False)
         self._tapes.move_to_end(key)
         tape, found = self._tapes[key]
-        self._ops.run(tape)
+        tape.run(self._team(), min(threads or self.threads, self.threads))
         return tuple(map(_copied, found)) if isinstance(found, tuple) else _copied(found)
 
     def _forward(self, step: Any, wanted: Wanted) -> Any:

@@ -34,8 +34,8 @@ from .weights import Weights, check_tensors, load_nextn, nextn_tensors
 
 Array = NDArray[Any]
 Alone = tuple[Arch, HParams, list[Weights]]
-# Carries out what is recorded under a name: `run(name, record)`.
-Run = Callable[[tuple[object, ...], Callable[[], Any]], Any]
+# Carries out what is recorded under a name, on some threads: `run(name, record, threads)`.
+Run = Callable[[tuple[object, ...], Callable[[], Any], int | None], Any]
 
 
 def find_nextn(
@@ -112,7 +112,13 @@ class NextnLayers:
         return np.zeros((1, self._rows.shape[1]), self._rows.dtype)
 
     def run(
-        self, layer: int, sequence: Sequence, ids: list[int], rows: Array, wanted: bool
+        self,
+        layer: int,
+        sequence: Sequence,
+        ids: list[int],
+        rows: Array,
+        wanted: bool,
+        threads: int | None = None,
     ) -> tuple[Array, Array] | None:
         """Take in tokens and the rows before them, at most `max_rows`, behind what is held.
 
@@ -125,7 +131,7 @@ class NextnLayers:
             step = self._memory.fill([(sequence, ids)], last)
             self._rows[: len(ids)] = rows
             key = ("nextn", layer, len(ids), wanted)
-            found = self._carry_out(key, lambda: self._forward(layer, step))
+            found = self._carry_out(key, lambda: self._forward(layer, step), threads)
         return None if found is None else (found[0][0], found[1][0])
 
     def _forward(self, index: int, step: Step) -> tuple[Array, Array] | None:

@@ -32,6 +32,7 @@ class NextnCache:
 
     def __init__(self, layers: NextnLayers, sequence: Sequence) -> None:
         self.layers, self.sequence = layers, sequence
+        self.threads: int | None = None  # as the session's
         self._waiting: list[int] = []
         # The row before each waiting token and that of the last, in parts as they came; none if a
         # rewind lost it.
@@ -109,14 +110,20 @@ class NextnCache:
         The row before it is the last known, or `row` for a token behind one that is not known.
         """
         if row is not None:
-            found = self.layers.run(0, self.sequence, [token], row, True)
+            found = self.run(0, [token], row, True)
             self.sequence.commit(1)
             return _given(found)
         ids = [*self._waiting, token]
-        found = self.layers.run(0, self.sequence, ids, self._rows(), True)
+        found = self.run(0, ids, self._rows(), True)
         self.sequence.commit(len(ids))
         self._waiting, self._parts = [], [self.last_row()]
         return _given(found)
+
+    def run(
+        self, layer: int, ids: list[int], rows: Array, wanted: bool
+    ) -> tuple[Array, Array] | None:
+        """Let a layer read tokens and the rows before them, behind what is held."""
+        return self.layers.run(layer, self.sequence, ids, rows, wanted, self.threads)
 
     def last_row(self) -> Array:
         """The row of the last known token, [1, embedding]."""
@@ -134,7 +141,7 @@ class NextnCache:
             count = 1 << len(self._waiting).bit_length() - 1
             rows, ids = self._rows(), self._waiting[:count]
             for layer in range(self.layers.count):
-                self.layers.run(layer, self.sequence, ids, rows[:count], False)
+                self.run(layer, ids, rows[:count], False)
             self.sequence.commit(count)
             self._waiting, self._parts = self._waiting[count:], [rows[count:].copy()]
 
@@ -162,7 +169,7 @@ class Ahead:
         """Each layer reads all of them: its own keys are needed, and nothing of that counts."""
         cache, layer = self._cache, len(self._ids) - 1
         rows = np.concatenate([cache.last_row(), *self._rows])
-        return _given(cache.layers.run(layer, cache.sequence, self._ids, rows, True))
+        return _given(cache.run(layer, self._ids, rows, True))
 
 
 def _given(found: tuple[Array, Array] | None) -> tuple[Array, Array]:

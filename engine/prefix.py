@@ -19,6 +19,8 @@ KEEP = 4
 class SessionLike(Protocol):
     """What the token loop and this cache need of a session."""
 
+    threads: int | None
+
     @property
     def context_length(self) -> int: ...
     @property
@@ -50,13 +52,17 @@ class PrefixCache(Generic[S]):
         self._lock = Lock()
         self._closed = False
 
-    def acquire(self, ids: Sequence[int]) -> S:
-        """Return a session that holds a beginning of `ids`, at least one token short of all."""
+    def acquire(self, ids: Sequence[int], threads: int | None = None) -> S:
+        """Return a session that holds a beginning of `ids`, at least one token short of all.
+
+        Its steps, those of rewinding among them, are for `threads`.
+        """
         with self._lock:
-            session = self._fork_nearest(ids)
-        if session is None:
-            return self._new_session()
-        session.rewind(min(shared_length(session.tokens, ids), len(ids) - 1))
+            fork = self._fork_nearest(ids)
+        session = fork or self._new_session()
+        session.threads = threads
+        if fork:
+            session.rewind(min(shared_length(session.tokens, ids), len(ids) - 1))
         return session
 
     def release(self, session: S) -> None:

@@ -46,6 +46,7 @@ class Session:
         self._model = model
         self._sequence = model.sequence(self.context_length)
         self.nextn = model.nextn_cache(self.context_length)
+        self._threads: int | None = None
         self._tokens: list[int] = []
         self._open = True
 
@@ -58,6 +59,19 @@ class Session:
     def tokens(self) -> list[int]:
         """The tokens held, as a new list."""
         return list(self._tokens)
+
+    @property
+    def threads(self) -> int | None:
+        """How many threads at most run its steps; None: as many as the model was loaded for."""
+        return self._threads
+
+    @threads.setter
+    def threads(self, most: int | None) -> None:
+        if most is not None and _whole("threads", most) < 1:
+            raise LMStudioValueError(f"threads: found {most}, expected at least 1")
+        self._threads = most
+        if self.nextn is not None:
+            self.nextn.threads = most
 
     @property
     def needs_source(self) -> bool:
@@ -77,7 +91,7 @@ class Session:
         tokens = self._checked(ids)
         if not tokens:
             raise LMStudioValueError("encode: found no ids, expected at least one")
-        self._sequence.source = self._model.read_source(tokens)
+        self._sequence.source = self._model.read_source(tokens, self._threads)
 
     def feed(self, ids: Iterable[int], logits: Logits = "last") -> F32 | None:
         """Take in tokens; return the last one's logits, all of them, or None.
@@ -109,10 +123,10 @@ class Session:
     def _step(self, piece: list[int], outputs: NDArray[np.int64]) -> F32 | None:
         pieces = [(self._sequence, piece)]
         if self.nextn is None:
-            logits = self._model.step(pieces, outputs)
+            logits = self._model.step(pieces, outputs, self._threads)
         else:
             self.nextn.make_room(len(piece))
-            logits, rows = self._model.step_with_rows(pieces, outputs)
+            logits, rows = self._model.step_with_rows(pieces, outputs, self._threads)
             self.nextn.add(self.position, piece, rows)
         self._tokens += piece
         return logits
@@ -125,7 +139,7 @@ class Session:
             return None
         outputs = np.arange(start if logits == "all" else len(held) - 1, len(held))
         self._sequence.truncate(0)
-        got = self._model.step([(self._sequence, held)], outputs)
+        got = self._model.step([(self._sequence, held)], outputs, self._threads)
         self._tokens = held
         return got if got is None or logits == "all" else got[0]
 
@@ -156,6 +170,7 @@ class Session:
         twin._tokens = list(self._tokens)
         twin._sequence = self._sequence.fork()
         twin.nextn = self.nextn and self.nextn.fork()
+        twin.threads = self._threads
         return twin
 
     def close(self) -> None:

@@ -79,7 +79,8 @@ class Drafting:
     def _model_drafter(
         self, stack: ExitStack, draft: Instance, sampler: Sampler, ids: Sequence[int]
     ) -> ModelDrafter:
-        return ModelDrafter(stack.enter_context(draft.session_for(ids)), sampler, **self._drawing())
+        session = draft.session_for(ids, threads=self._config.cpu_threads)
+        return ModelDrafter(stack.enter_context(session), sampler, **self._drawing())
 
     def _drawing(self) -> dict[str, Any]:
         """How drafts are drawn."""

@@ -12,7 +12,7 @@ from ..draft_policy import Timings
 from ..errors import LMStudioModelNotFoundError
 from ..load_config import LoadConfig
 from ..prefix import PrefixCache
-from .config import LlmLoadModelConfig
+from .config import LlmLoadModelConfig, note_once
 from .results import (
     EmbeddingModelInstanceInfo,
     LlmInfo,
@@ -85,18 +85,27 @@ class Instance:
 
     @contextmanager
     def session_for(
-        self, ids: Sequence[int], source: Sequence[int] | None = None
+        self,
+        ids: Sequence[int],
+        source: Sequence[int] | None = None,
+        threads: int | None = None,
     ) -> Iterator[Session]:
         """A session with a beginning of `ids`, kept for later calls unless a step was torn.
 
-        One that answers to a `source` is new and not kept.
+        One that answers to a `source` is new and not kept. Steps run on at most `threads`.
         """
+        if threads is not None and threads > self.model.threads:
+            note_once(
+                f"prediction config: cpuThreads is {threads}, but {self.identifier!r} was loaded "
+                f"for {self.model.threads}: so many are used"
+            )
         if source is not None:
             with self.model.session() as answering:
+                answering.threads = threads
                 answering.encode(source)
                 yield answering
             return
-        session = self.sessions.acquire(ids)
+        session = self.sessions.acquire(ids, threads)
         try:
             yield session
         except GeneratorExit:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from ..errors import LMStudioPresetNotFoundError, LMStudioValueError
 from .act import Act, ActOptions
 from .chat import Chat, ChatInput
-from .config import LlmPredictionConfig, note_once, parse_prediction_config
+from .config import LlmPredictionConfig, parse_prediction_config
 from .handle import SyncModelHandle
 from .options import CallOptions, PredictionOptions
 from .prediction import MakePrompt, Prediction, Prompt
@@ -137,15 +137,9 @@ class LLM(SyncModelHandle):
                 f"no preset {call.preset!r}: presets belong to the LM Studio app, use config"
             )
         config = parse_prediction_config(call.config)
-        _note_unused(config)
         structured = structured_setting(call.response_format, config.structured)
         with self._instance.in_use(), text_errors():
             prediction = Prediction(
                 self._instance, make_prompt, config, structured, expects_tools=expects_tools
             )
         return PredictionStream(prediction, call)
-
-
-def _note_unused(config: LlmPredictionConfig) -> None:
-    if config.cpu_threads is not None:
-        note_once("prediction config key 'cpuThreads' is not used: set it in the load config")

@@ -84,7 +84,7 @@ class Prediction:
             sampler = self._sampler(model, mask)
             with (
                 _sampling_errors(),
-                self._instance.session_for(ids, source) as session,
+                self._instance.session_for(ids, source, self.config.cpu_threads) as session,
                 self._drafting.running(session, sampler, ids, mask) as speculation,
             ):
                 self._generation = Generation(

@@ -23,6 +23,7 @@ from gnomon.engine.api.llm import LLM
 from gnomon.engine.api.registry import REGISTRY
 from gnomon.engine.api.results import LlmInfo
 from gnomon.engine.errors import LMStudioRuntimeError, LMStudioValueError
+from gnomon.kernels.tape import Tape
 from gnomon.sampling.grammar.vocabulary import TokenTrie
 
 SPECIAL = {"<s>": 256, "</s>": 257, "<|im_start|>": 258, "<|im_end|>": 259}
@@ -105,6 +106,7 @@ class ToySession:
 
     def __init__(self, model: ToyModel, context_length: int | None = None) -> None:
         self.model, self.tokens, self.open = model, list[int](), True
+        self.threads: int | None = None
         self.context_length = context_length or model.context_length
         model.live += 1
 
@@ -151,7 +153,7 @@ class ToyModel:
     """`fed`: sizes of all steps; `live`: open sessions; `on_feed`: called in every step."""
 
     n_vocab, n_ctx_train, architecture = 260, 512, "toy"
-    nextn = None
+    nextn, threads = None, 2
     arch = SimpleNamespace(causal=True, source=None)
 
     def __init__(self, reply: Callable[[str], str], context_length: int = 512) -> None:
@@ -207,6 +209,19 @@ def last_user(prompt: str) -> str:
 def echo(prompt: str) -> str:
     """The toy's usual reply."""
     return f"You said: {last_user(prompt)}"
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Number of threads of every tape that runs from now on, in order."""
+    threads, run = list[int](), Tape.run
+
+    def counting(tape: Tape, team: Any, count: int) -> None:
+        threads.append(count)
+        run(tape, team, count)
+
+    monkeypatch.setattr(Tape, "run", counting)
+    return threads
 
 
 @pytest.fixture

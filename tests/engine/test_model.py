@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gnomon.engine.errors import LMStudioValueError, ModelLoadError
+from gnomon.engine.cache import PagePool
+from gnomon.engine.errors import LMStudioServerError, LMStudioValueError, ModelLoadError
 from gnomon.engine.load_config import LoadConfig
 from gnomon.engine.model import Model
+from gnomon.engine.step import StepMemory
 from gnomon.formats.errors import GGUFError
 from gnomon.formats.gguf import open_gguf
 from gnomon.kernels.tiles import kept
@@ -22,6 +24,12 @@ def logits(path: Path, **config: Any) -> Any:
     model = Model.open(path, LoadConfig(context_length=64, **config))
     with model.session() as session:
         return session.feed(IDS)
+
+
+@pytest.fixture(scope="module")
+def decoder_path(encoder_path: Any, archs_golden: Path) -> Path:
+    """A small language model."""
+    return Path(encoder_path("llama-dense", archs_golden))
 
 
 @pytest.fixture(scope="module")
@@ -112,3 +120,39 @@ def held(model: Model) -> bool:
     """Whether a model's tiles are views of a file."""
     data = model._ops.packed["blk.0.attn_q.weight"][1]
     return not data.flags.writeable
+
+
+def too_much(*_: object, **__: object) -> None:
+    raise MemoryError("Unable to allocate 7 TiB")
+
+
+def test_a_load_that_the_memory_does_not_hold_names_its_sizes(
+    decoder_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StepMemory, "__init__", too_much)
+    named = "contextLength 64, evalBatchSize 9: Unable to allocate 7 TiB"
+    with pytest.raises(ModelLoadError, match=named):
+        Model.open(decoder_path, LoadConfig(context_length=64, eval_batch_size=9))
+
+
+def test_a_step_that_the_memory_does_not_hold_leaves_the_session_as_it_was(
+    decoder_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Model.open(decoder_path, LoadConfig(context_length=64)).session() as session:
+        with monkeypatch.context() as patch:
+            patch.setattr(PagePool, "take", too_much)
+            with pytest.raises(LMStudioServerError, match="contextLength 64, evalBatchSize 512"):
+                session.feed([1, 2])
+        assert session.position == 0
+        assert session.feed([1, 2]) is not None
+
+
+@pytest.mark.parametrize(("asked", "used"), [(None, 2), (1, 1), (2, 2), (9, 2)])
+def test_a_step_runs_on_as_many_threads_as_are_asked_for_and_the_load_has(
+    asked: int | None, used: int, decoder_path: Path, ran: list[int]
+) -> None:
+    with Model.open(decoder_path, LoadConfig(context_length=64, cpu_threads=2)).session() as one:
+        one.threads = asked
+        ran.clear()  # packing weights is the load's
+        one.feed([1, 2])
+    assert ran == [used]

@@ -214,3 +214,18 @@ def test_drafts_end_with_the_context_and_with_the_layers(opened: Open) -> None:
         assert session.nextn.most == 2
     with opened("hy_v3-moe", 1).session() as session:
         assert session.nextn.most == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_layers_ahead_run_on_as_many_threads_as_their_session(
+    name: str, opened: Open, ran: list[int]
+) -> None:
+    with opened(name).session() as session:
+        session.threads = 1
+        ran.clear()  # packing weights is the load's
+        session.feed(TOKENS[:20])
+        drafted(session)
+        with session.fork() as twin:
+            drafted(twin)
+    assert len(ran) > 4
+    assert set(ran) == {1}

@@ -98,3 +98,15 @@ def test_close_closes_every_session_and_those_released_later(make_toy: MakeToy) 
     cache.close()
     cache.release(late)
     assert model.live == 0
+
+
+def test_rewinding_is_for_as_many_threads_as_the_call_asks(
+    make_toy: MakeToy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy = make_toy()
+    cache = PrefixCache(toy.session)
+    released(cache, [1, 2, 3])
+    seen: list[Any] = []
+    monkeypatch.setattr(type(toy.session()), "rewind", lambda own, at: seen.append(own.threads))
+    cache.acquire([1, 2, 9], threads=3)
+    assert seen == [3]

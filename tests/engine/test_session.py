@@ -146,3 +146,16 @@ def test_a_session_of_an_unloaded_model_says_so(smollm2_path: Path) -> None:
     with pytest.raises(LMStudioModelNotFoundError, match="unloaded"):
         session.feed([2])
     session.close()
+
+
+def test_a_fork_runs_on_as_many_threads(model: Model) -> None:
+    with model.session() as session:
+        session.threads = 1
+        with session.fork() as twin:
+            assert twin.threads == 1
+
+
+@pytest.mark.parametrize("threads", [0, "2"])
+def test_no_threads_are_refused(threads: Any, model: Model) -> None:
+    with model.session() as session, pytest.raises(LMStudioValueError, match="threads: found"):
+        session.threads = threads

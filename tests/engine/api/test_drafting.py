@@ -272,3 +272,9 @@ def test_a_real_draft_model_leaves_a_structured_answer_as_it_is(
     assert drafted.stats.accepted_draft_tokens_count
     for instance in REGISTRY.loaded():
         REGISTRY.unload(instance.identifier)
+
+
+def test_cpu_threads_hold_for_the_draft_model_too(toy: LLM, toy_folder: Path) -> None:
+    toy.respond("hi", config={**GREEDY, "draftModel": "toy-model", EXACT: 4, "cpuThreads": 1})
+    (draft,) = REGISTRY.loaded()
+    assert [kept.threads for kept in draft.sessions._kept] == [1]

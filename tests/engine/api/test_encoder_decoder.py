@@ -125,3 +125,14 @@ def test_a_file_without_a_first_token_says_so(models: Any, monkeypatch: pytest.M
 def test_warm_runs_both_stacks(models: Any, capsys: pytest.CaptureFixture[str]) -> None:
     models().unload()
     assert main(["warm", "--model", KEY]) in (None, 0)
+
+
+def test_cpu_threads_hold_for_reading_the_source_too(
+    models: Any, ran: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GNOMON_THREADS", "2")
+    model = models()
+    ran.clear()  # packing weights is the load's
+    model.complete(TEXT, config={**GREEDY, "cpuThreads": 1})
+    assert len(ran) > 2
+    assert set(ran) == {1}

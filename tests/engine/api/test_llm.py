@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from gnomon.engine.api.chat import Chat
+from gnomon.engine.api.config import note_once
 from gnomon.engine.api.llm import LLM
 from gnomon.engine.errors import (
     LMStudioModelNotFoundError,
@@ -297,3 +299,23 @@ def test_handles_of_one_model_are_equal_and_hash_alike(toy: LLM) -> None:
 
 def test_a_handle_shows_its_identifier(toy: LLM) -> None:
     assert repr(toy) == str(toy) == "LLM(identifier='toy')"
+
+
+def test_cpu_threads_hold_for_the_answer_s_session_and_no_other(toy: LLM) -> None:
+    toy.respond("hello", config={**GREEDY, "cpuThreads": 1})
+    (kept,) = toy._instance.sessions._kept
+    assert kept.threads == 1
+    toy.respond("hello", config=GREEDY)
+    assert toy._instance.sessions._kept[-1].threads is None
+
+
+def test_more_threads_than_the_load_has_are_noted_once(
+    toy: LLM, caplog: pytest.LogCaptureFixture
+) -> None:
+    note_once.cache_clear()
+    with caplog.at_level(logging.INFO, logger="gnomon"):
+        for threads in (2, 3, 3):
+            toy.respond("hello", config={**GREEDY, "cpuThreads": threads})
+    assert [record.message for record in caplog.records] == [
+        "prediction config: cpuThreads is 3, but 'toy' was loaded for 2: so many are used"
+    ]
