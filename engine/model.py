@@ -287,7 +287,7 @@ class Model:
                 self._tapes.popitem(last=False)
         self._tapes.move_to_end(key)
         tape, found = self._tapes[key]
-        tape.run(self._team(), min(threads or self.threads, self.threads))
+        self._ops.run(tape, threads)
         return tuple(map(_copied, found)) if isinstance(found, tuple) else _copied(found)
 
     def _forward(self, step: Any, wanted: Wanted) -> Any:

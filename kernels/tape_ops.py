@@ -63,9 +63,9 @@ class TapeOps:
         self.tape, self._prepared, self._groups = Tape(), (None, {}), None
         return self.tape
 
-    def run(self, tape: Tape) -> None:
-        """Run a tape; the caller holds the team's lock."""
-        tape.run(team(), self.threads)
+    def run(self, tape: Tape, threads: int | None = None) -> None:
+        """Run a tape on at most `threads` of the threads; the caller holds the team's lock."""
+        tape.run(team(), min(threads or self.threads, self.threads))
 
     def matrix(self, tensor: TensorInfo) -> Tiles | Experts:
         loaded: Tiles | Experts
