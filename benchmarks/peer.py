@@ -23,6 +23,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from statistics import mean, median
 from types import TracebackType
@@ -51,9 +52,11 @@ class Worker:
         """What the worker's method returns, or the seconds it took; exits if the worker did."""
         assert self._process.stdin
         assert self._process.stdout
-        self._process.stdin.write(json.dumps([name, *given]) + "\n")
-        self._process.stdin.flush()
-        answer = self._process.stdout.readline()
+        answer = ""
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps([name, *given]) + "\n")
+            self._process.stdin.flush()
+            answer = self._process.stdout.readline()
         if not answer:
             raise SystemExit(f"{' '.join(self._command)}: ended while asked for {name}")
         return float(json.loads(answer))
