@@ -168,6 +168,8 @@ class DraftPolicy:
         best = GAIN / plain
         for offer in offers:
             stands = min(self.acceptance.rate(offer), 0.999)
+            if 1 / (1 - stands) <= best * steps[0]:  # however long the draft
+                continue
             each = 0.0 if offer.free else self.timings.draft(offer.kind, plain)
             longest = min(most, offer.longest)
             for length, step in zip(LENGTHS, steps, strict=True):

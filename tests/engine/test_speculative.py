@@ -16,7 +16,7 @@ import pytest
 from gnomon.engine.draft_policy import SURE, Offer, Timings
 from gnomon.engine.drafters import Draft, ModelDrafter, PromptLookup
 from gnomon.engine.generate import Generation, Limits, fitted
-from gnomon.engine.speculative import LONGEST, Rules, Speculation
+from gnomon.engine.speculative import ASKED_EVERY, IDLE, LONGEST, Rules, Speculation
 from gnomon.sampling.params import SamplingParams
 from gnomon.sampling.sampler import Sampler
 
@@ -255,6 +255,30 @@ def test_drafts_that_cannot_pay_are_not_made(make_toy: MakeToy) -> None:
     text(made)
     assert set(model.fed[1:]) == {1}
     assert counts(made) == (0, 0, 0, 0)
+
+
+class Counted(Scripted):
+    """Counts how often it is asked."""
+
+    asked = 0
+
+    def offer(self) -> Offer:
+        self.asked += 1
+        return super().offer()
+
+
+@pytest.mark.parametrize(
+    ("rules", "asked"), [(Rules(), IDLE + 24 // ASKED_EVERY), (Rules(exact=1), IDLE + 24)]
+)
+def test_drafters_that_do_not_pay_are_asked_less_often_unless_always_drafting(
+    rules: Rules, asked: int
+) -> None:
+    drafter, costs = Counted(lambda text, count: []), timings(*STEEP)
+    speculation = Speculation([drafter], n_vocab=300, rules=rules, timings=costs)
+    session = SimpleNamespace(position=0, feed=lambda ids, logits: np.zeros(300, np.float32))
+    for _ in range(IDLE + 24):
+        speculation.feed(session, 1, 8)  # type: ignore[arg-type]
+    assert drafter.asked == asked
 
 
 def test_free_drafts_are_judged_without_being_verified(make_toy: MakeToy) -> None:
