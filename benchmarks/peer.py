@@ -23,11 +23,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from statistics import mean, median
-from types import TracebackType
-from typing import Self
 
 from gnomon.engine.model import Model
 
@@ -61,15 +59,8 @@ class Worker:
             raise SystemExit(f"{' '.join(self._command)}: ended while asked for {name}")
         return float(json.loads(answer))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Let the process end."""
         self._process.communicate()
 
 
@@ -81,13 +72,13 @@ def compare(model: Path, peer_python: str, given: argparse.Namespace) -> dict[st
     ours = [sys.executable, "-m", "benchmarks.peer_gnomon"]
     theirs = [peer_python, "-m", "benchmarks.peer_llama"]
     load = [str(model.resolve()), given.threads, given.depth + 1024]
-    with Worker(ours) as worker:  # compiles what the cache lacks, and reads the file
+    with closing(Worker(ours)) as worker:  # compiles what the cache lacks, and reads the file
         worker.ask("load", *load)
         prompts({"gnomon": worker}, 0)
         steps({"gnomon": worker}, 1)
     runs = []
     for _ in range(given.runs):
-        with Worker(ours) as ours_now, Worker(theirs) as theirs_now:
+        with closing(Worker(ours)) as ours_now, closing(Worker(theirs)) as theirs_now:
             workers = {"gnomon": ours_now, "llama.cpp": theirs_now}
             runs.append(run(workers, load, given))
     return {name: medians([run[name] for run in runs]) for name in runs[0]}

@@ -30,12 +30,12 @@ from .state import StatePool, States
 if TYPE_CHECKING:
     from .nextn import NextnLayers
     from .nextn_cache import NextnCache
+    from .step import Piece
 
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
 KEEP_TAPES = 32
 Wanted = Literal["logits", "rows", "both"]
-Piece = tuple[Sequence, list[int]]
 
 
 class Model:
@@ -230,8 +230,8 @@ class Model:
         return sequence
 
     def step(self, pieces: list[Piece], outputs: I64, threads: int | None = None) -> F32 | None:
-        """Run rows of any sequences (at most `max_rows`); logits of rows `outputs`, [n,
-        vocabulary].
+        """Run rows of any sequences (at most `max_rows`); logits of rows `outputs`, each once and
+        ascending, [n, vocabulary].
 
         Each sequence must be named once; its tokens follow what it holds. At most `threads` work,
         never more than the model's. On an error nothing counts.

@@ -53,5 +53,8 @@ def shown(value: object) -> str:
     """`repr(value)`, cut to a length fit for an error message."""
     if isinstance(value, str | bytes):
         value = value[: SHOWN_CHARS + 1]
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python does not write numbers of thousands of digits
+        return f"too long to show ({type(value).__name__})"
     return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}..."

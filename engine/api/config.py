@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from functools import cache
 from typing import Any, Self, TypeAlias, TypeVar
 
+from ...formats.errors import shown
 from ..errors import LMStudioValueError
 from ..load_config import LoadConfig
 from .config_keys import (
@@ -187,19 +188,10 @@ def _accepted(key: Key, value: Any, where: str, listed: str) -> Any:
     if isinstance(value, Struct):
         value = value.set_fields()
     if not key.accepts(value):
-        raise LMStudioValueError(f"{where}: {key.name} is {_shown(value)}, expected {key.expected}")
+        raise LMStudioValueError(f"{where}: {key.name} is {shown(value)}, expected {key.expected}")
     if key.inner and isinstance(value, Mapping):
         return _checked(value, key.inner, f"{where}: {key.name}", listed)
     return _plain(value)
-
-
-def _shown(value: object) -> str:
-    """The value as an error shows it, cut where it is long."""
-    try:
-        text = repr(value)
-    except ValueError:  # Python does not write numbers of thousands of digits
-        return f"too long to show ({type(value).__name__})"
-    return text if len(text) <= 100 else f"{text[:100]}..."
 
 
 def _plain(value: Any) -> Any:
