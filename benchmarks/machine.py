@@ -131,6 +131,6 @@ def _reading(threads: int) -> Tape:
 
 def _tape(body: Callable[..., None], threads: int, source: NDArray[np.uint8], size: int) -> Tape:
     tape, out = Tape(), aligned(64 * threads)
-    tape.keep(source)
+    tape.keep((source, out))
     tape.emit(Kernel(f"peak{body.__name__}", body), threads, (source, size, out), [], [out])
     return tape
