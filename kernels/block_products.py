@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ._jit import inline
+from .requests import Requests
 from .simd import (
     dot4,
     fence,
@@ -61,44 +62,65 @@ def _added(total: Any, counts: Sequence[Any], scales: Sequence[Any], d: Any) -> 
 # --- one tile, in registers -----------------------------------------------------------------------
 
 
-@unrolled(lambda totals, *rest: totals, literal="signed")
-def add_integer_block(totals, codes, scales, minimums, signed, record):
-    """totals + the products of one level of len(totals) rows."""
-    rows, groups = len(totals), len(scales)
-    out = []
-    for i, total in enumerate(totals):
-        counts = []
-        for group in range(groups):
-            start, _ = _numbers(record, rows, group, groups)
-            count = isplat(load_i32(start + 4 * i)) if signed else isplat(0)
-            for g in _words(group, groups):
-                count = dot4(count, codes[g], isplat(load_i32(record + 32 * i + 4 * g)))
-            counts.append(count)
-        total = _added(total, counts, scales, splat(load_f32(record + 32 * rows + 4 * i)))
-        for group, minimum in enumerate(minimums):
-            _, minus_sum = _numbers(record, rows, group, groups)
-            total = fma(minimum, splat(load_f32(minus_sum + 4 * i)), total)
-        out.append(total)
-    return tuple(out)
+def _add_integers(signed: bool, requests: Requests | None) -> Any:
+    """add(totals, codes, scales, minimums, record, far, near): one level of len(totals) rows."""
+
+    @unrolled(lambda totals, *rest: totals)
+    def add(totals, codes, scales, minimums, record, far, near):
+        rows, groups = len(totals), len(scales)
+        out = []
+        for i, total in enumerate(totals):
+            counts = []
+            for group in range(groups):
+                start, _ = _numbers(record, rows, group, groups)
+                count = isplat(load_i32(start + 4 * i)) if signed else isplat(0)
+                for g in _words(group, groups):
+                    count = dot4(count, codes[g], isplat(load_i32(record + 32 * i + 4 * g)))
+                    if requests:
+                        requests.after(8 * i + g, 8 * rows, far, near)
+                counts.append(count)
+            total = _added(total, counts, scales, splat(load_f32(record + 32 * rows + 4 * i)))
+            for group, minimum in enumerate(minimums):
+                _, minus_sum = _numbers(record, rows, group, groups)
+                total = fma(minimum, splat(load_f32(minus_sum + 4 * i)), total)
+            out.append(total)
+        return tuple(out)
+
+    return add
 
 
-@inline
-def add_levels(totals, codes, scales, minimums, signed, record, finer):
-    """The products of the first level, and of the second, `finer` bytes on, if there is one."""
-    totals = add_integer_block(totals, codes, scales, minimums, signed, record)
-    if load_i32(record + 60 * len(totals)):
-        totals = add_integer_block(totals, codes, scales, minimums, signed, record + finer)
-    return totals
+def integer_adder(signed: bool, requests: Requests | None = None) -> Any:
+    """add(totals, codes, scales, minimums, record, finer, far, near): the products of the first
+    level, and of the second, `finer` bytes on, if there is one.
+
+    `requests` go out on the way, to the addresses `far` and `near`.
+    """
+    first, second = _add_integers(signed, requests), _add_integers(signed, None)
+
+    @inline
+    def add(totals, codes, scales, minimums, record, finer, far, near):
+        totals = first(totals, codes, scales, minimums, record, far, near)
+        if load_i32(record + 60 * len(totals)):
+            totals = second(totals, codes, scales, minimums, record + finer, far, near)
+        return totals
+
+    return add
 
 
-@unrolled(lambda totals, columns, record: totals)
-def add_float_block(totals, columns, record):
-    """totals + the block's products; record: float32 [rows, 32]."""
-    parts = [[splat(0.0), splat(0.0)] for _ in totals]
-    for c, column in enumerate(columns):
-        for i, part in enumerate(parts):
-            part[c & 1] = fma(splat(load_f32(record + 128 * i + 4 * c)), column, part[c & 1])
-    return tuple(total + (even + odd) for total, (even, odd) in zip(totals, parts, strict=True))
+def float_adder(requests: Requests | None = None) -> Any:
+    """add(totals, columns, record, far, near): the block's products; record: float32 [rows, 32]."""
+
+    @unrolled(lambda totals, *rest: totals)
+    def add(totals, columns, record, far, near):
+        parts = [[splat(0.0), splat(0.0)] for _ in totals]
+        for c, column in enumerate(columns):
+            for i, part in enumerate(parts):
+                part[c & 1] = fma(splat(load_f32(record + 128 * i + 4 * c)), column, part[c & 1])
+                if requests:
+                    requests.after(len(parts) * c + i, 32 * len(parts), far, near)
+        return tuple(total + (even + odd) for total, (even, odd) in zip(totals, parts, strict=True))
+
+    return add
 
 
 @unrolled(lambda *given: COLUMNS, literal="signed")

@@ -23,7 +23,6 @@ from ._jit import inline
 from .activations import RECORD
 from .experts import Experts
 from .matmul import (
-    AHEAD,
     direct,
     float_parts,
     integer_parts,
@@ -31,6 +30,7 @@ from .matmul import (
     step_bytes,
 )
 from .pool import Pool
+from .requests import Requests
 from .simd import (
     load_f32,
     load_f32x16,
@@ -47,7 +47,6 @@ from .simd import (
 )
 from .tape import Kernel, Tape, kernel
 from .tiles.codes import TileFormat
-from .tiles.lanes import prefetch_bytes
 from .tiles.pack import tile_count
 
 F32 = NDArray[np.float32]
@@ -208,15 +207,15 @@ def scatter(totals, slots, out, stride, columns):
 def routed_groups(form: TileFormat, integer: bool) -> Kernel:
     """The kernel for groups of an expert's pairs; a tile is unpacked once for all of them."""
     store, add, block_bytes = (integer_parts if integer else float_parts)(form)
-    add_straight = direct(form, integer)
-    unit_bytes, per_unit = form.unit_bytes, form.columns // 32
-    ahead, step = -(-unit_bytes // per_unit), step_bytes(integer, 1)
+    unit_bytes, per_unit, step = form.unit_bytes, form.columns // 32, step_bytes(integer, 1)
+    size = form.block_bytes
+    ask = Requests(size, 8, stays=False).whole()
 
     @inline
     def unpack(unit, units, panel):
         for _ in range(units):
             for block in range(per_unit):
-                prefetch_bytes(unit + AHEAD + block * ahead, ahead)
+                ask(unit + block * size)
                 store(unit, block, panel)
                 panel += block_bytes
             unit += unit_bytes
@@ -234,13 +233,16 @@ def routed_groups(form: TileFormat, integer: bool) -> Kernel:
         return pass_over
 
     def straight_of(rows):
+        requests = Requests(size, rows, stays=False)
+        add_straight, far, near = direct(form, integer, requests), requests.far, requests.near
+
         @inline
         def straight(unit, record, units, slots, out, stride, columns):
             totals, finer = zeros(rows), units * per_unit * rows * step
             for _ in range(units):
                 for block in range(per_unit):
-                    prefetch_bytes(unit + AHEAD + block * ahead, ahead)
-                    totals = add_straight(totals, unit, block, record, finer)
+                    at = unit + block * size
+                    totals = add_straight(totals, unit, block, record, finer, at + far, at + near)
                     record += rows * step
                 unit += unit_bytes
             scatter(totals, slots, out, stride, columns)

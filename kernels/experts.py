@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .activations import RECORD
-from .matmul import AHEAD, CHUNK, FIRST, Tiles, direct, few_parts, step_bytes, store_tile
+from .matmul import CHUNK, Tiles, direct, few_parts, step_bytes, store_tile
 from .pool import Pool
+from .requests import FIRST, Requests
 from .simd import fma, load_f32, load_first, splat, store_first, zeros
 from .tape import Kernel, Tape, kernel
 from .tiles.codes import TileFormat
-from .tiles.lanes import prefetch_bytes_once, prefetch_once
+from .tiles.lanes import prefetch_once
 from .tiles.pack import tile_count
 
 F32 = NDArray[np.float32]
@@ -50,9 +51,10 @@ def experts_ref(weight: F32, x: F64, ids: F64) -> F64:
 @functools.cache
 def routed(form: TileFormat, integer: bool) -> Kernel:
     """The kernel for pairs of row and slot; x is one record per pair, or per `share` pairs."""
-    add, unit_bytes, per_unit = direct(form, integer), form.unit_bytes, form.columns // 32
-    step = step_bytes(integer, 1)
-    ahead = -(-unit_bytes // per_unit)
+    unit_bytes, per_unit, step = form.unit_bytes, form.columns // 32, step_bytes(integer, 1)
+    requests = Requests(form.block_bytes, 1, stays=False)
+    add, size = direct(form, integer, requests), requests.size
+    ahead, again = requests.far, requests.near
 
     def body(part, parts, thread, tiles, x, ids, out, pairs, share, n, units, tile_count):
         blocks, matrix = units * per_unit, tile_count * units * unit_bytes
@@ -70,12 +72,14 @@ def routed(form: TileFormat, integer: bool) -> Kernel:
             record = x + pair // share * blocks * RECORD
             totals = zeros(1)
             for _ in range(units):
-                request = unit + AHEAD
-                request += after - end if request >= end else 0
+                far, near = unit + ahead, unit + again
+                far += after - end if far >= end else 0
+                near += after - end if near >= end else 0
                 for block in range(per_unit):
-                    prefetch_bytes_once(request + block * ahead, ahead)
-                    totals = add(totals, unit, block, record, blocks * step)
+                    totals = add(totals, unit, block, record, blocks * step, far, near)
                     record += step
+                    far += size
+                    near += size
                 unit += unit_bytes
             store_tile(totals, out + 4 * pair * n + 64 * tile, 4 * n, n - 16 * tile)
             tile += 1

@@ -23,12 +23,13 @@ from .activations import LEVEL, RECORD
 from .block_products import (
     CODE_BYTES,
     PAIR_ROWS,
-    add_float_block,
-    add_levels,
     dequantised,
+    float_adder,
+    integer_adder,
     pair_adder,
 )
 from .pool import Pool
+from .requests import FIRST, Requests
 from .simd import (
     load_f32x16,
     load_first,
@@ -45,20 +46,18 @@ from .simd import (
 from .tape import Kernel, Tape
 from .tiles.codes import CODES, TileFormat
 from .tiles.floats import COLUMNS
-from .tiles.lanes import request
+from .tiles.lanes import prefetch, prefetch_once
 from .tiles.pack import tile_count
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
-# Rows up to which weights go straight from tile to register: 16 rows of q4_0, 8192 x 2048, take
-# 0.43 ms for 0.50 by panels (q6_k 0.58 for 0.53), 32 rows 0.87 for 0.87 (q6_k 1.17 for 0.94).
-FEW = 16
+# Rows up to which weights go straight from tile to register: a step of 24 rows of a 1.07B model
+# takes 48 ms for 60 by panels (q6_k 61 for 68), one of 32 rows 63 for 74 (q6_k 81 for 82).
+FEW = 32
 PARTS = 2  # per thread, of a product of few rows; 8 cost 8 to 20 % of a token
 PANEL_TILES = 4  # an even number
 PANEL_BYTES = 512 * 1024  # per thread: half of a usual second-level cache
 CHUNK = 1 << 22
-AHEAD = 8192  # bytes from use to request; 12288 takes 1 to 4 % longer, 4096 up to 14 %
-FIRST = 4096  # bytes that a part asks for before it starts
 
 
 @dataclass(frozen=True)
@@ -146,8 +145,8 @@ def panel_columns(address):
 
 def integer_parts(form: TileFormat) -> tuple[Any, Any, int]:
     """Store and add one block of the integer family, and the bytes it takes in a panel."""
-    unpack, signed, groups = form.unpack, int(form.signed), form.groups
-    lows = 0 if signed else groups
+    unpack, groups = form.unpack, form.groups
+    lows, add_codes = 0 if form.signed else groups, integer_adder(form.signed)
 
     @inline
     def store(unit, block, address):
@@ -158,7 +157,7 @@ def integer_parts(form: TileFormat) -> tuple[Any, Any, int]:
     def add(totals, address, record, finer):
         codes, scales = block_codes(address), block_vectors(address + CODE_BYTES, groups)
         minimums = block_vectors(address + CODE_BYTES + 64 * groups, lows)
-        return add_levels(totals, codes, scales, minimums, signed, record, finer)
+        return add_codes(totals, codes, scales, minimums, record, finer, 0, 0)
 
     return store, add, CODE_BYTES + 64 * (groups + lows)
 
@@ -178,7 +177,7 @@ def _float_columns(form: TileFormat) -> Any:
 
 
 def float_parts(form: TileFormat) -> tuple[Any, Any, int]:
-    columns = _float_columns(form)
+    columns, add_columns = _float_columns(form), float_adder()
 
     @inline
     def store(unit, block, address):
@@ -186,27 +185,27 @@ def float_parts(form: TileFormat) -> tuple[Any, Any, int]:
 
     @inline
     def add(totals, address, record, finer):
-        return add_float_block(totals, panel_columns(address), record)
+        return add_columns(totals, panel_columns(address), record, 0, 0)
 
     return store, add, 2048
 
 
-def direct(form: TileFormat, integer: bool) -> Any:
-    """Add one block straight from a tile's unit."""
+def direct(form: TileFormat, integer: bool, requests: Requests) -> Any:
+    """Add one block straight from a tile's unit; what comes is asked for at `far` and `near`."""
     if integer:
-        unpack, signed = form.unpack, int(form.signed)
+        unpack, add_codes = form.unpack, integer_adder(form.signed, requests)
 
         @inline
-        def add(totals, unit, block, record, finer):
+        def add(totals, unit, block, record, finer, far, near):
             codes, scales, minimums = unpack(unit, block)
-            return add_levels(totals, codes, scales, minimums, signed, record, finer)
+            return add_codes(totals, codes, scales, minimums, record, finer, far, near)
 
         return add
-    columns = _float_columns(form)
+    columns, add_columns = _float_columns(form), float_adder(requests)
 
     @inline
-    def add_float(totals, unit, block, record, finer):
-        return add_float_block(totals, columns(unit, block), record)
+    def add_float(totals, unit, block, record, finer, far, near):
+        return add_columns(totals, columns(unit, block), record, far, near)
 
     return add_float
 
@@ -217,30 +216,34 @@ def step_bytes(integer: bool, rows: int) -> int:
 
 
 @functools.cache
-def few_rows(form: TileFormat, integer: bool, rows: int) -> Kernel:
+def few_rows(form: TileFormat, integer: bool, rows: int, stays: bool) -> Kernel:
     """The kernel for groups of up to `rows` (1, 4 or 8) rows."""
-    add, unit_bytes, per_unit = direct(form, integer), form.unit_bytes, form.columns // 32
-    step, share = step_bytes(integer, rows), -(-form.unit_bytes // per_unit)
+    unit_bytes, per_unit, step = form.unit_bytes, form.columns // 32, step_bytes(integer, rows)
+    requests = Requests(form.block_bytes, rows, stays)
+    add, size = direct(form, integer, requests), requests.size
+    far, near = requests.far, requests.near
+    ask = prefetch if stays else prefetch_once
 
-    def body(part, parts, thread, tiles, x, out, n, units, tile_count, groups, stays):
+    def body(part, parts, thread, tiles, x, out, n, units, tile_count, groups):
         first, tile_bytes = tile_count * part // parts, units * unit_bytes
         finer = units * per_unit * step
         for line in range(0, FIRST, 64):
-            request(tiles + first * tile_bytes + line, 64, stays)
+            ask(tiles + first * tile_bytes + line)
         for tile in range(first, tile_count * (part + 1) // parts):
             for group in range(groups):
                 record = x + group * units * per_unit * RECORD * rows
                 unit, totals = tiles + tile * tile_bytes, zeros(rows)
                 for _ in range(units):
                     for block in range(per_unit):
-                        request(unit + AHEAD + block * share, share, stays)
-                        totals = add(totals, unit, block, record, finer)
+                        at = unit + block * size
+                        totals = add(totals, unit, block, record, finer, at + far, at + near)
                         record += step
                     unit += unit_bytes
                 to = out + 4 * rows * group * n + 64 * tile
                 store_tile(totals, to, 4 * n, n - 16 * tile)
 
-    return Kernel(f"matmul_{'int8' if integer else 'float'}_{form.name}_{rows}", body)
+    name = f"matmul_{'int8' if integer else 'float'}_{form.name}_{rows}{'_stays' if stays else ''}"
+    return Kernel(name, body)
 
 
 @functools.cache
@@ -248,12 +251,14 @@ def many_rows(form: TileFormat, integer: bool) -> Kernel:
     """The kernel for any number of rows, in groups of PAIR_ROWS."""
     store, _, block_bytes = (integer_parts if integer else float_parts)(form)
     add, step, pair = pair_adder(form, integer), step_bytes(integer, PAIR_ROWS), 2 * PAIR_ROWS
-    unit_bytes, per_unit = form.unit_bytes, form.columns // 32
+    unit_bytes, per_unit, size = form.unit_bytes, form.columns // 32, form.block_bytes
+    ask = Requests(size, PAIR_ROWS, stays=False).whole()
 
     @inline
     def unpack_units(unit, count, panel):
         for _ in range(count):
             for block in range(per_unit):
+                ask(unit + block * size)
                 store(unit, block, panel)
                 panel += block_bytes
             unit += unit_bytes
@@ -326,10 +331,9 @@ def emit_matmul(
     values = [weight.data, record, out, weight.rows, weight.units, tiles]
     if rows <= FEW:
         parts = few_parts(tiles, threads)
-        kernel = few_rows(weight.format, integer, at_once)
         # What several groups read must stay until the last has.
-        stays = int(weight.stays or groups > 1)
-        tape.emit(kernel, parts, [*values, groups, stays], [record], [out])
+        kernel = few_rows(weight.format, integer, at_once, weight.stays or groups > 1)
+        tape.emit(kernel, parts, [*values, groups], [record], [out])
         return out[:rows]
     together = PANEL_TILES if tiles >= 2 * PANEL_TILES * threads else 2
     unit = panel_block_bytes(weight.format, integer) * (weight.format.columns // 32)

@@ -52,6 +52,11 @@ class TileFormat:
         return unit_bytes(self.fields)
 
     @property
+    def block_bytes(self) -> int:
+        """A unit's bytes divided by its blocks of 32 columns, rounded up."""
+        return -(-self.unit_bytes * 32 // self.columns)
+
+    @property
     def integer(self) -> bool:
         """Whether the weights are integer codes with scales."""
         return self.unpack is not None

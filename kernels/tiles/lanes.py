@@ -14,7 +14,6 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from .._jit import inline
 from ..isa import ISA
 from ..simd import at
 from ..trace import I8, I16, I32, I64, LANES, i32, i32x16, i64, intrinsic, primitive, unrolled, void
@@ -120,22 +119,6 @@ def prefetch_bytes(address: Any, size: int) -> None:
     """Ask for `size` bytes."""
     for offset in range(0, size, 64):
         prefetch(address + offset)
-
-
-@unrolled(lambda address, size: void, literal="size")
-def prefetch_bytes_once(address: Any, size: int) -> None:
-    """Ask for `size` bytes that are read once."""
-    for offset in range(0, size, 64):
-        prefetch_once(address + offset)
-
-
-@inline
-def request(address, size, stays):
-    """Ask for `size` bytes, a number known in advance; are they to stay in the last cache?"""
-    if stays:
-        prefetch_bytes(address, size)
-    else:
-        prefetch_bytes_once(address, size)
 
 
 # --- rows to lanes --------------------------------------------------------------------------------
