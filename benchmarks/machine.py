@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gnomon.kernels.pool import aligned
+from gnomon.kernels.requests import Requests
 from gnomon.kernels.simd import (
     dot4,
     fma,
@@ -22,12 +23,13 @@ from gnomon.kernels.simd import (
 )
 from gnomon.kernels.tape import Kernel, Tape
 from gnomon.kernels.team import team
-from gnomon.kernels.tiles.lanes import prefetch_bytes
 from gnomon.kernels.trace import unrolled
 
 READ_BYTES, READS = 1 << 28, 4
 TURNS = 2_000_000
 CHAINS = 10
+# As weights are asked for; lines that are to stay in the last cache come 7 % slower.
+_ask = Requests(512, rows=1, stays=False).whole()
 
 
 def best_seconds(tapes: Sequence[Tape], threads: int, at_least: float = 0.4) -> float:
@@ -52,7 +54,7 @@ def add_vectors(totals, address):  # type: ignore[no-untyped-def]
 def _read(part, parts, thread, source, size, out):  # type: ignore[no-untyped-def]
     totals = zeros(8)
     for i in range(size * part // parts // 512 * 512, size * (part + 1) // parts // 512 * 512, 512):
-        prefetch_bytes(source + i + 12288, 512)
+        _ask(source + i)
         totals = add_vectors(totals, source + i)
     whole = splat(0.0)
     for total in totals:

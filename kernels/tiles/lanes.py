@@ -114,13 +114,6 @@ def prefetch_once(address: int) -> None:
     """The same for a line that is read once: it drives no other out of the last cache."""
 
 
-@unrolled(lambda address, size: void, literal="size")
-def prefetch_bytes(address: Any, size: int) -> None:
-    """Ask for `size` bytes."""
-    for offset in range(0, size, 64):
-        prefetch(address + offset)
-
-
 # --- rows to lanes --------------------------------------------------------------------------------
 
 
