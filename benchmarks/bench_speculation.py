@@ -7,16 +7,17 @@
                                    drafts that never stand, and prompts of 512 tokens
 
 Targets: at least 2.0 where 60 % of drafts or more stand, 0.97 where they fail, 1.8 synthetic; by
-own layers, whose drafts cost more, 1.3 synthetic. Runs with and without take turns, with a draft
-model every 16 tokens. The ratio is the median of the turns', as a machine's speed changes from
-minute to minute; for own layers also that of the best run with to the best run without. The answers
-are compared as well: they must be the same.
+own layers, whose drafts cost more, 1.3 synthetic. A machine's speed changes from minute to minute:
+answers with drafts and without are made by turns, a few tokens each, and the ratio is the median of
+the rounds'. With own layers whole answers take turns, and the best run with to the best run without
+is printed too. The answers are compared as well: they must be the same.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -35,7 +36,7 @@ from gnomon.sampling.params import SamplingParams
 from gnomon.sampling.sampler import Sampler
 
 ROUNDS = 8
-SLICE = 16  # tokens
+SLICE = 16
 GREEDY = {"temperature": 0, "repeatPenalty": False, "maxTokens": 256}
 SAMPLED = {"seed": 1, "maxTokens": 256}
 PEOPLE = ("Anna Smith", "Bob Jones", "Carla Gomez", "Deng Wei", "Eve Adams", "Farid Khan")
@@ -110,8 +111,12 @@ def compare(llm: Any, name: str, prompt: str, config: dict[str, Any], rounds: in
     speeds, ratios, total, stood = [], [], 0, 0
     for turn in range(rounds + 1):
         order = (False, True) if turn % 2 else (True, False)
-        configs = {drafts: {**config, "promptLookup": drafts} for drafts in order}
-        made = {drafts: llm.respond(prompt, config=given) for drafts, given in configs.items()}
+        streams = {
+            drafts: llm.respond_stream(prompt, config={**config, "promptLookup": drafts})
+            for drafts in order
+        }
+        by_turns(list(streams.values()))
+        made = {drafts: stream.result() for drafts, stream in streams.items()}
         if made[False].content != made[True].content:
             raise SystemExit(f"{name}: the answers differ")
         if not turn:  # compiles and records
@@ -187,19 +192,11 @@ def synthetic(target: Model, draft: Model, rounds: int, tokens: int) -> None:
     print(f"ratio {median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}), {counts}")
 
 
-def by_turns(answers: Sequence[Generation]) -> None:
-    """Make answers SLICE tokens at a time, so that the machine is as fast for each."""
-    left = [(answer, iter(answer)) for answer in answers]
+def by_turns(answers: Sequence[Iterable[Any]]) -> None:
+    """Make answers SLICE pieces at a time, so that the machine is as fast for each."""
+    left = [iter(answer) for answer in answers]
     while left:
-        left = [(answer, texts) for answer, texts in left if _went_on(answer, texts)]
-
-
-def _went_on(answer: Generation, texts: Iterator[Any]) -> bool:
-    end = len(answer.predicted) + SLICE
-    while len(answer.predicted) < end:
-        if next(texts, None) is None:
-            return False
-    return True
+        left = [pieces for pieces in left if len(list(islice(pieces, SLICE))) == SLICE]
 
 
 def own_layers(model: Model, rounds: int, tokens: int) -> None:
