@@ -235,44 +235,58 @@ def attend_many(key_type: str, value_type: str) -> Kernel:
     return Kernel(f"attend_many_{key_type}_{value_type}", body)
 
 
+@inline
+def seen_segments(spans, rows):
+    """How many segments the row that sees most of them does."""
+    most = np.int64(0)
+    for row in range(rows):
+        first, last = load_i64(spans + RANGE * row + 8), load_i64(spans + RANGE * row + 16)
+        most = max(most, last // SEGMENT - first // SEGMENT + 1)
+    return most
+
+
 @functools.cache
 def attend_few(key_type: str, value_type: str, pairs: int) -> Kernel:
     """Tiles of any rows, segments spread over `splits`; states [kv head, tile, segment] are merged
-    later.
+    later. Where there are few segments, tiles are spread as well.
     """
     passes = _passes((key_type, value_type), pairs, widen=False)
 
     def body(
         part, parts, thread, q, spans, partial, rows, q_stride, heads, kv_heads, key_dim, value_dim,
         key_offset, value_offset, key_head, value_head, caps, slopes,
-        query, ranges, work, scratch, splits, segments, most, queries,
+        query, ranges, work, scratch, splits, segments, most, together, queries,
     ):  # fmt: skip
         group, padded = heads // kv_heads, (value_dim + 15) // 16 * 16
         size = 4 * (HEADER + pairs * padded)
         base = scratch * thread
         query, ranges, work = query + base, ranges + base, work + base
-        jobs = kv_heads * splits
-        for job in range(jobs * part // parts, jobs * (part + 1) // parts):
-            split, kv = job % splits, job // splits
+        each, end = kv_heads * splits, rows * group
+        # Where there are segments enough for all splits, a job's tiles find its keys in a cache.
+        apart = together if seen_segments(spans, rows) <= splits else 1
+        for job in range(part, each * apart, parts):
+            lane, kv, split = job // each, job % each // splits, job % splits
             key_at, value_at = key_offset + kv * key_head, value_offset + kv * value_head
-            index, end, slot = 0, rows * group, partial + kv * most * segments * size
+            index, tile, slot = 0, 0, partial + kv * most * segments * size
             while index < end:
                 taken = count_pairs(index, end, pairs, group, spans)
-                gather(
-                    index, taken, queries, group, kv, q, q_stride, key_dim, spans, slopes, query,
-                    ranges,
-                )  # fmt: skip
-                low, high = bounds(ranges, pairs, 1)
-                table = load_i64(spans + 24 * (index // group))
-                segment = low // SEGMENT
-                segment += (split - segment) % splits
-                while segment <= high // SEGMENT:
-                    passes(
-                        segment * SEGMENT, low, high, table, key_at, value_at, key_dim, padded,
-                        1, queries, query, ranges, caps, 0, work, slot + segment * size, size,
+                if tile % apart == lane:
+                    gather(
+                        index, taken, queries, group, kv, q, q_stride, key_dim, spans, slopes,
+                        query, ranges,
                     )  # fmt: skip
-                    segment += splits
+                    low, high = bounds(ranges, pairs, 1)
+                    table = load_i64(spans + 24 * (index // group))
+                    segment = low // SEGMENT
+                    segment += (split - segment) % splits
+                    while segment <= high // SEGMENT:
+                        passes(
+                            segment * SEGMENT, low, high, table, key_at, value_at, key_dim, padded,
+                            1, queries, query, ranges, caps, 0, work, slot + segment * size, size,
+                        )  # fmt: skip
+                        segment += splits
                 index += taken
+                tile += 1
                 slot += segments * size
 
     return Kernel(f"attend_few_{key_type}_{value_type}_{pairs}", body)
@@ -396,12 +410,14 @@ def _emit_few(call: _Call) -> None:
     size = state_bytes(pairs, region.padded_value_dim)
     partial = call.pool.take((region.kv_heads, most, segments, size), np.uint8)
     splits = max(1, min(segments, -(-4 * threads // region.kv_heads)))
+    together = -(-rows * group // pairs)  # tiles, if all rows are of one sequence
     values = [
         call.q, call.spans.rows, partial, *call.common, call.slopes, *areas[:3],
-        scratch.strides[0], splits, segments, most, pairs,
+        scratch.strides[0], splits, segments, most, together, pairs,
     ]  # fmt: skip
-    kernel = attend_few(region.key_type, region.value_type, pairs)
-    call.tape.emit(kernel, region.kv_heads * splits, values, [call.q, STORED], [partial, scratch])
+    kernel, parts = attend_few(region.key_type, region.value_type, pairs), region.kv_heads * splits
+    reads = [call.q, STORED]
+    call.tape.emit(kernel, parts * together, values, reads, [partial, scratch])
     values = [
         partial, call.spans.rows, call.out, rows, call.heads, region.kv_heads, region.value_dim,
         call.sinks, segments, most, pairs,
