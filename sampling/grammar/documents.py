@@ -12,7 +12,24 @@ from urllib.parse import unquote, urldefrag, urljoin
 from .errors import GrammarError
 
 DRAFTS = {"draft-04": 4, "draft-06": 6, "draft-07": 7, "2019-09": 2019, "2020-12": 2020}
-LATEST = 2020
+UNDECLARED = 2021  # no `$schema`, or an unknown one: the keywords of every draft are read
+_KNOWN = {  # keyword: the first and the last draft that know it; all others are in every draft
+    "additionalItems": (4, 2019),
+    "const": (6, 2020),
+    "contains": (6, 2020),
+    "dependencies": (4, 7),
+    "dependentRequired": (2019, 2020),
+    "dependentSchemas": (2019, 2020),
+    "if": (7, 2020),
+    "maxContains": (2019, 2020),
+    "minContains": (2019, 2020),
+    "prefixItems": (2020, 2020),
+    "propertyNames": (6, 2020),
+    "unevaluatedItems": (2019, 2020),
+    "unevaluatedProperties": (2019, 2020),
+    "$dynamicRef": (2020, 2020),
+    "$recursiveRef": (2019, 2019),
+}
 _DATA = frozenset({"enum", "const", "default", "examples"})
 _DYNAMIC = frozenset({"$dynamicRef", "$dynamicAnchor", "$recursiveRef", "$recursiveAnchor"})
 MAX_PARTS = 400_000
@@ -49,8 +66,8 @@ class Documents:
         self._count = 0
         self.notes: list[str] = []
         self.is_dynamic = False
-        self._index(schema, "", "", LATEST, True)
-        root = self._parts.get(id(schema)) or _Part(schema, "", "", LATEST)
+        self._index(schema, "", "", UNDECLARED, True)
+        root = self._parts.get(id(schema)) or _Part(schema, "", "", UNDECLARED)
         self.root = self._place(root, ())
 
     def _index(self, schema: Any, base: str, pointer: str, dialect: int, is_root: bool) -> None:
@@ -115,8 +132,8 @@ class Documents:
         meta = self._remotes.get(uri.rstrip("#"))
         if isinstance(meta, dict) and not _validates(meta.get("$vocabulary", {})):
             raise GrammarError(f"meta-schema {uri!r} is not supported", pointer="/$schema")
-        self.notes.append(f"$schema {uri!r} is unknown: read as draft 2020-12")
-        return LATEST
+        self.notes.append(f"$schema {uri!r} is unknown: the keywords of every draft are read")
+        return UNDECLARED
 
     def _place(self, part: _Part, scope: tuple[str, ...]) -> Place:
         if self.is_dynamic and part.base not in scope:
@@ -158,7 +175,7 @@ class Documents:
     def _resolve(self, place: Place, reference: str) -> tuple[_Part, str]:
         uri, fragment = urldefrag(_join(place.base, reference))
         fragment = unquote(fragment)
-        resource = self._resources.get(uri) or self._load(uri)
+        resource = self._resources.get(uri) or self._load(uri, place.dialect)
         if resource is None:
             raise GrammarError(f"$ref {reference!r} leads outside", pointer=place.pointer)
         if not fragment:
@@ -170,15 +187,15 @@ class Documents:
             return found, fragment
         return self._follow(resource, fragment, reference, place), ""
 
-    def _load(self, uri: str) -> _Part | None:
+    def _load(self, uri: str, dialect: int) -> _Part | None:
         schema = self._remotes.get(uri)
         if schema is None:
             schema = self._remotes.get(uri + "#")
         if schema is None:
             return None
         if isinstance(schema, dict):
-            self._index(schema, uri, "", LATEST, True)
-        found = self._parts.get(id(schema)) or _Part(schema, uri, "", LATEST)
+            self._index(schema, uri, "", dialect, True)
+        found = self._parts.get(id(schema)) or _Part(schema, uri, "", dialect)
         return self._resources.setdefault(uri, found)
 
     def _follow(self, resource: _Part, fragment: str, reference: str, place: Place) -> _Part:
@@ -196,6 +213,16 @@ class Documents:
             pointer = f"{part.pointer}/{_escape(name)}"
             part = known or _Part(here, part.base, pointer, part.dialect)
         return part
+
+
+def known_keywords(schema: dict[str, Any], dialect: int) -> dict[str, Any]:
+    """The members of a schema object that are not keywords of other drafts alone."""
+    return {name: value for name, value in schema.items() if _knows(dialect, name)}
+
+
+def _knows(dialect: int, name: str) -> bool:
+    first, last = _KNOWN.get(name, (4, 2020))
+    return dialect == UNDECLARED or first <= dialect <= last
 
 
 def _validates(vocabulary: dict[str, bool]) -> bool:

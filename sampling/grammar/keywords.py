@@ -1,7 +1,7 @@
 """JSON Schema keywords -> nodes of the algebra: every assertion, or an error with its pointer.
 
-Unknown keywords and annotations are ignored, as the standard says; what is ignored though it looks
-like an assertion (an unknown `format`) is noted.
+Annotations and keywords that the schema's draft does not know are ignored, as the standard says;
+what is ignored though it looks like an assertion (an unknown `format`) is noted.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from math import isfinite
 from typing import Any
 
 from .algebra import Algebra
-from .documents import Documents, Place
+from .documents import UNDECLARED, Documents, Place, known_keywords
 from .errors import GrammarError
 from .formats import LONGEST, PATTERNS, UNENFORCED
 from .language import string_language
@@ -78,7 +78,7 @@ class _Reader:
         self.dialect = place.dialect
         if not isinstance(place.schema, dict):
             raise self.fail("", f"expected a schema, found {type(place.schema).__name__}")
-        self.schema: dict[str, Any] = place.schema
+        self.schema: dict[str, Any] = known_keywords(place.schema, place.dialect)
 
     def fail(self, keyword: str, reason: str) -> GrammarError:
         pointer = f"{self.place.pointer}/{keyword}" if keyword else self.place.pointer
@@ -179,17 +179,26 @@ class _Reader:
         for keyword, is_low in (("minimum", True), ("maximum", False)):
             bound = self.get(keyword, (int, float), "a number")
             open_word = "exclusive" + keyword.capitalize()
-            exclusive = self.schema.get(open_word, False)
+            exclusive = self.exclusive(open_word)
             if bound is not None:
                 found &= _bound(bound, exclusive is True, is_low)
             if not isinstance(exclusive, bool):
-                found &= _bound(self.get(open_word, (int, float), "a number"), True, is_low)
+                found &= _bound(exclusive, True, is_low)
         step = self.get("multipleOf", (int, float), "a number above 0")
         if step is not None:
             if step <= 0:
                 raise self.fail("multipleOf", f"expected a number above 0, found {step}")
             found &= NumberSet(steps=frozenset((exact(step),)))
         return found
+
+    def exclusive(self, keyword: str) -> Any:
+        """A bound of its own or, in draft 4, whether the other bound is outside."""
+        found = self.schema.get(keyword, False)
+        if self.dialect == 4:
+            return self.get(keyword, bool, "true or false") or False
+        if self.dialect == UNDECLARED and isinstance(found, bool):
+            return found
+        return self.get(keyword, (int, float), "a number") if keyword in self.schema else False
 
     def strings(self) -> StringSet:
         """Lengths, pattern and format."""
@@ -217,8 +226,7 @@ class _Reader:
 
     def arrays(self) -> ArraySet:
         """Items, prefixItems, contains, sizes and uniqueItems."""
-        items = self.schema.get("items")
-        if isinstance(items, list):
+        if isinstance(self.schema.get("items"), list) and self.dialect != 2020:
             prefix, rest = self.children("items"), self.optional("additionalItems")
         else:
             prefix, rest = self.children("prefixItems"), self.optional("items")
@@ -233,11 +241,10 @@ class _Reader:
 
     def contains(self) -> Iterator[Contains]:
         """The contains constraint, if any."""
-        if "contains" not in self.schema or self.dialect < 6:
+        if "contains" not in self.schema:
             return
         least, most = self.size("minContains"), self.size("maxContains")
-        least = 1 if least is None or self.dialect < 2019 else least
-        most = most if self.dialect >= 2019 else None
+        least = 1 if least is None else least
         if least or most is not None:
             yield Contains(self.optional("contains"), 0, least, most)
 
@@ -267,7 +274,7 @@ class _Reader:
 
     def name_node(self) -> int:
         """The strings that `propertyNames` allows."""
-        if "propertyNames" not in self.schema or self.dialect < 6:
+        if "propertyNames" not in self.schema:
             return ANY
         only_strings = self.algebra.shape_node(Shape(strings=FULL.strings))
         return self.algebra.both(self.optional("propertyNames"), only_strings)
@@ -288,15 +295,15 @@ class _Reader:
             if len(values) > MAX_ENUM:
                 raise self.fail("enum", f"{len(values)} values, at most {MAX_ENUM}")
             yield value_nodes(self.algebra, values)
-        if "const" in self.schema and self.dialect >= 6:
+        if "const" in self.schema:
             yield value_nodes(self.algebra, [self.schema["const"]])
 
     def _dynamic(self) -> Iterator[int]:
         documents, place = self.keywords.documents, self.place
         reference = self.schema.get("$dynamicRef")
-        if isinstance(reference, str) and self.dialect >= 2020:
+        if isinstance(reference, str):
             yield self.keywords.node(documents.refer_dynamic(place, reference))
-        if "$recursiveRef" in self.schema and self.dialect == 2019:
+        if "$recursiveRef" in self.schema:
             yield self.keywords.node(documents.refer_recursive(place))
 
     def _combined(self) -> Iterator[int]:
@@ -308,7 +315,7 @@ class _Reader:
             yield algebra.one_of(self.children("oneOf"))
         if "not" in self.schema:
             yield algebra.inverse(self.child(self.schema["not"], "not"))
-        if "if" in self.schema and self.dialect >= 7:
+        if "if" in self.schema:
             test = self.child(self.schema["if"], "if")
             then = self.child(self.schema.get("then", True), "then")
             other = self.child(self.schema.get("else", True), "else")

@@ -120,7 +120,7 @@ def _groups(reader: "_Reader", depth: int) -> Iterator[list[Case]]:
         yield _at(reader, documents.refer(reader.place, schema["$ref"]), depth)
     if isinstance(schema.get("$dynamicRef"), str):
         yield _at(reader, documents.refer_dynamic(reader.place, schema["$dynamicRef"]), depth)
-    if "$recursiveRef" in schema and reader.dialect == 2019:
+    if "$recursiveRef" in schema:
         yield _at(reader, documents.refer_recursive(reader.place), depth)
     for i, part in enumerate(schema.get("allOf", [])):
         yield _sub(reader, part, depth, "allOf", str(i))
