@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from ...sampling.errors import SamplingError
+from ...sampling.grammar.errors import GrammarError
 from ...sampling.sampler import Sampler
 from ..errors import LMStudioPredictionError
 from ..generate import Generation, Limits, StopReason, fitted
@@ -61,7 +62,7 @@ class Prediction:
         self._structured = structured
         self._expects_tools = expects_tools
         self._params = sampling_params(self.config, model.tokenizer)
-        self._grammar = compile_structured(structured, model.tokenizer) if structured else None
+        self._grammar = compile_structured(structured, model) if structured else None
         self._content: list[str] = []
         self._answer: list[str] = []  # without reasoning
         self._drafting = Drafting(instance, self.config)
@@ -185,7 +186,7 @@ class Prediction:
 def _sampling_errors() -> Iterator[None]:
     try:
         yield
-    except SamplingError as error:
+    except (SamplingError, GrammarError) as error:
         raise LMStudioPredictionError(str(error)) from error
 
 

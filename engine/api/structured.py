@@ -94,17 +94,17 @@ def _read_format(response_format: Any) -> dict[str, Any]:
     )
 
 
-def compile_structured(setting: dict[str, Any], tokenizer: Tokenizer) -> CompiledGrammar:
+def compile_structured(setting: dict[str, Any], model: Model) -> CompiledGrammar:
     """Compile a checked setting. Raises LMStudioValueError that says where the grammar is wrong."""
     from ...sampling.grammar import compile as grammar
 
     try:
-        return _COMPILERS[setting["type"]](grammar, setting, tokenizer)
+        return _COMPILERS[setting["type"]](grammar, setting, model)
     except grammar.GrammarError as error:
         raise LMStudioValueError(f"structured {setting['type']}: {error}") from error
 
 
-def _json(grammar: Any, setting: dict[str, Any], tokenizer: Tokenizer) -> CompiledGrammar:
+def _json(grammar: Any, setting: dict[str, Any], model: Model) -> CompiledGrammar:
     schema = setting.get("jsonSchema")
     order = setting.get("propertyOrder") or "declared"
     made: CompiledGrammar = grammar.compile_json_schema(
@@ -113,14 +113,16 @@ def _json(grammar: Any, setting: dict[str, Any], tokenizer: Tokenizer) -> Compil
     return made
 
 
-def _gbnf(grammar: Any, setting: dict[str, Any], tokenizer: Tokenizer) -> CompiledGrammar:
+def _gbnf(grammar: Any, setting: dict[str, Any], model: Model) -> CompiledGrammar:
     made: CompiledGrammar = grammar.compile_gbnf(
-        _given(setting, "gbnfGrammar"), token_id=lambda text: _token_id(tokenizer, text)
+        _given(setting, "gbnfGrammar"),
+        token_id=lambda text: _token_id(model.tokenizer, text),
+        n_vocab=model.n_vocab,
     )
     return made
 
 
-_COMPILERS: dict[str, Callable[[Any, dict[str, Any], Tokenizer], CompiledGrammar]] = {
+_COMPILERS: dict[str, Callable[[Any, dict[str, Any], Model], CompiledGrammar]] = {
     "json": _json,
     "gbnf": _gbnf,
     "regex": lambda grammar, setting, _: grammar.compile_regex(_given(setting, "regex")),

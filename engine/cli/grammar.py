@@ -60,7 +60,7 @@ def compile_file(path: Path, kind: str | None, order: str) -> CompiledGrammar:
         raise ValueError(f"{path}: suffix {path.suffix!r}, expected one of {known}, or --kind")
     text = path.read_text("utf-8")
     if kind == "gbnf":
-        return compile_gbnf(text)
+        return compile_gbnf(text, n_vocab=0)  # bytes are no tokens
     if kind == "regex":
         return compile_regex(text.rstrip("\n"))
     return compile_json_schema(json.loads(text), property_order=order)

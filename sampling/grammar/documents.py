@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urldefrag, urljoin
 
+from .digits import decimal
 from .errors import GrammarError
 
 DRAFTS = {"draft-04": 4, "draft-06": 6, "draft-07": 7, "2019-09": 2019, "2020-12": 2020}
@@ -205,8 +206,8 @@ class Documents:
             name = step.replace("~1", "/").replace("~0", "~")
             if isinstance(here, dict) and name in here:
                 here = here[name]
-            elif isinstance(here, list) and name.isdigit() and int(name) < len(here):
-                here = here[int(name)]
+            elif isinstance(here, list) and (at := decimal(name)) is not None and at < len(here):
+                here = here[at]
             else:
                 raise GrammarError(f"$ref {reference!r}: no such place", pointer=place.pointer)
             known = self._parts.get(id(here)) if isinstance(here, dict) else None

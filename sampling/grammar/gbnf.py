@@ -7,6 +7,7 @@ tree of words, all else calls between rules.
 from collections.abc import Iterator
 
 from ...kernels.grammar import opcodes as op
+from ...kernels.grammar.trie import NO_TOKEN
 from .dfa import Dfa
 from .errors import MAX_NFA, GrammarError, budget, spend
 from .gbnf_text import Reference, RuleParser, Token, Tree, check_references
@@ -198,14 +199,18 @@ def _weight(node: Node) -> int:
     return 1
 
 
-def compile_gbnf(text: str, *, token_id: TokenId | None = None) -> CompiledGrammar:
-    """Compile a GBNF grammar with a rule `root`; `token_id` finds the id of `<text>` terminals."""
+def compile_gbnf(
+    text: str, *, token_id: TokenId | None = None, n_vocab: int = NO_TOKEN
+) -> CompiledGrammar:
+    """Compile a GBNF grammar with a rule `root`; `token_id` finds the id of `<text>` terminals.
+
+    Ids in `<[id]>` terminals must be below `n_vocab`.
+    """
     with budget():
-        return _compile(text, token_id)
+        return _compile(RuleParser(text, token_id, n_vocab))
 
 
-def _compile(text: str, token_id: TokenId | None) -> CompiledGrammar:
-    parser = RuleParser(text, token_id)
+def _compile(parser: RuleParser) -> CompiledGrammar:
     rules: dict[str, Tree] = {}
     for name, tree, at in parser.rules():
         if name in rules:

@@ -8,8 +8,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ...kernels.grammar.trie import NO_TOKEN
 from . import charset
+from .digits import decimal, hexadecimal
 from .errors import GrammarError, spend
 from .program import TokenId
 from .regex import Chars, Choice, Node, Repeat, Sequence
@@ -40,11 +40,12 @@ Tree = Node | Reference | Token
 class RuleParser:
     """Reads one grammar text; errors carry line and column."""
 
-    def __init__(self, text: str, token_id: TokenId | None) -> None:
+    def __init__(self, text: str, token_id: TokenId | None, n_vocab: int) -> None:
         self.text = text
         self.at = 0
         self.depth = 0
         self.token_id = token_id
+        self.n_vocab = n_vocab
 
     def fail(self, reason: str, at: int | None = None) -> GrammarError:
         at = self.at if at is None else at
@@ -133,14 +134,10 @@ class RuleParser:
         start, end = self.at, self.text.find("}", self.at)
         low, comma, high = self.text[start + 1 : end].partition(",")
         low, high = low.strip(), high.strip()
-        if (
-            end < 0
-            or not (low.isdigit() or (comma and not low))
-            or not (high.isdigit() or not high)
-        ):
+        least = decimal(low or "0" if comma else low)
+        most = decimal(high) if high else None if comma else least
+        if end < 0 or least is None or (high and most is None):
             raise self.fail("expected {m}, {m,} or {m,n}")
-        least = int(low or 0)
-        most = (int(high) if high else None) if comma else least
         if max(least, most or 0) > MAX_REPEAT:
             raise self.fail(f"repetition beyond {MAX_REPEAT}")
         if most is not None and most < least:
@@ -219,10 +216,7 @@ class RuleParser:
                 raise self.fail(f"unknown escape '\\{kind}'", self.at - 2)
             return ord(kind) if plain is None else plain
         piece = self.text[self.at : self.at + digits]
-        try:
-            point = int(piece, 16) if len(piece) == digits else -1
-        except ValueError:
-            point = -1
+        point = hexadecimal(piece, digits)
         if not 0 <= point <= charset.TOP or 0xD800 <= point <= 0xDFFF:
             raise self.fail(f"expected {digits} hexadecimal digits of a character, found {piece!r}")
         self.at += digits
@@ -234,10 +228,12 @@ class RuleParser:
         if end < 0 or "\n" in body:
             raise self.fail("token terminal without '>'", start)
         self.at = end + 1
-        if body.startswith("[") and body.endswith("]") and body[1:-1].isdigit():
-            if int(body[1:-1]) >= NO_TOKEN:
-                raise self.fail(f"token id beyond {NO_TOKEN - 1}", start)
-            return Token(int(body[1:-1]), negative)
+        token = decimal(body[1:-1]) if body[:1] == "[" and body[-1:] == "]" else None
+        if token is not None:
+            if token >= self.n_vocab:
+                below = f"expected one below the vocabulary's size {self.n_vocab}"
+                raise self.fail(f"token id {token}, {below}", start)
+            return Token(token, negative)
         found = self.token_id(f"<{body}>") if self.token_id else None
         if found is None:
             raise self.fail(f"the vocabulary has no token '<{body}>'", start)

@@ -179,11 +179,12 @@ class GrammarMask:
             if seen != parser.NO_ROOM:
                 break
             self._rebuild()
+        kernels.copy_bits(self.trie.twins, mask)
         if self._names_tokens:
             kernels.allow_token_terminals(
                 self._program, self._store, column, self.trie.n_vocab, mask
             )
-        kernels.copy_bits(self.trie.twins, mask)
+            mask &= ~self._only_ends()  # a terminal such as !<[5]> is no end
         if self.may_end:
             self._set_ends(mask)
         mask.flags.writeable = False

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from . import charset
 from .charset import Ranges
+from .digits import decimal, hexadecimal
 from .errors import GrammarError
 
 MAX_REPEAT = 100_000
@@ -131,9 +132,9 @@ class _Parser:
             return None
         end = self.text.find("}", self.at)
         low, comma, high = self.text[self.at + 1 : end].partition(",")
-        if end < 0 or not low.isdigit() or not (high.isdigit() or high == ""):
+        least, most = decimal(low), decimal(high)
+        if end < 0 or least is None or (high and most is None):
             return None  # ECMA-262 annex B: a lone brace is itself
-        least, most = int(low), int(high) if high else None
         most = most if comma else least
         if max(least, most or 0) > MAX_REPEAT:
             raise self.fail(f"repetition beyond {MAX_REPEAT}")
@@ -232,6 +233,8 @@ class _Parser:
     def unicode(self) -> int:
         if self.take("{"):
             end = self.text.find("}", self.at)
+            if end < 0:
+                raise self.fail("missing '}'")
             point = self.hexadecimal(max(end - self.at, 1))
             self.at += 1
             return point
@@ -246,10 +249,7 @@ class _Parser:
 
     def hexadecimal(self, digits: int) -> int:
         piece = self.text[self.at : self.at + digits]
-        try:
-            point = int(piece, 16) if len(piece) == digits else -1
-        except ValueError:
-            point = -1
+        point = hexadecimal(piece, digits)
         if not 0 <= point <= charset.TOP:
             raise self.fail(
                 f"expected {digits} hexadecimal digits of a code point, found {piece!r}"

@@ -45,6 +45,20 @@ def test_respond_answers_a_dict_of_messages(toy: LLM) -> None:
     assert toy.respond(history, config=GREEDY).content == "You said: hi"
 
 
+def test_a_token_id_beyond_the_vocabulary_is_refused_before_anything_runs(toy: LLM) -> None:
+    size = model_of(toy).n_vocab
+    grammar = {"type": "gbnf", "gbnfGrammar": f'root ::= "a" | <[{size}]>'}
+    with pytest.raises(LMStudioValueError, match=rf"token id {size}, expected .* size {size}"):
+        toy.complete_stream("abcw", config={"structured": grammar})
+
+
+def test_a_grammar_that_no_token_continues_is_a_prediction_error(toy: LLM) -> None:
+    end = model_of(toy).tokenizer.eos
+    grammar = {"type": "gbnf", "gbnfGrammar": f"root ::= <[{end}]>"}
+    with pytest.raises(LMStudioPredictionError, match="no token of this vocabulary"):
+        toy.complete("abcw", config={"structured": grammar})
+
+
 def test_complete_continues_a_text(toy: LLM) -> None:
     assert toy.complete("abcw", config=GREEDY).content == "xyz"
 

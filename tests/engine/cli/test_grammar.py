@@ -49,6 +49,13 @@ def test_an_unfinished_text_says_what_is_missing(
     assert "ends too early at line 1, column 4" in capsys.readouterr().out
 
 
+def test_bytes_are_no_tokens(tmp_path: Path) -> None:
+    path = tmp_path / "a.gbnf"
+    path.write_text("root ::= <[65]>")
+    with pytest.raises(ValueError, match=r"token id 65, expected .* size 0"):
+        check([str(path), str(path)])
+
+
 @pytest.mark.parametrize(
     ("name", "body"), [("a.gbnf", 'root ::= "yes"'), ("a.regex", "y[e]s\n"), ("a.json", "true")]
 )

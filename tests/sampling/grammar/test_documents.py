@@ -7,6 +7,7 @@ from gnomon.sampling.grammar.errors import GrammarError
 
 SCHEMA = {
     "$id": "http://x.org/root",
+    "allOf": [True],
     "$defs": {
         "a b": {"const": 1},
         "c~d": {"$anchor": "here", "const": 2},
@@ -37,7 +38,9 @@ def test_a_relative_reference_is_taken_from_the_nearest_id() -> None:
     assert documents.refer(items, "#/$defs/e").schema == {"const": 3}
 
 
-@pytest.mark.parametrize("reference", ["#nowhere", "#/$defs/none", "http://y.org/z"])
+@pytest.mark.parametrize(
+    "reference", ["#nowhere", "#/$defs/none", "http://y.org/z", "#/allOf/1", "#/allOf/\u00b2"]
+)
 def test_a_reference_to_nowhere_names_its_place(reference: str) -> None:
     documents = Documents(SCHEMA)
     with pytest.raises(GrammarError, match=r"\$ref"):

@@ -55,7 +55,11 @@ def test_grammar_takes_its_words_only(
         ('root ::= "a"{9999999}', 1, 13, "beyond"),
         ("root ::= [z-a]", 1, 14, "out of order"),
         ("root ::= <think>", 1, 10, "no token '<think>'"),
-        ("root ::= <[99999999999]>", 1, 10, "token id beyond"),
+        ("root ::= <[99999999999]>", 1, 10, "token id 99999999999, expected"),
+        ("root ::= <[\u00b2]>", 1, 10, "no token"),
+        ('root ::= "a"{\u00b2}', 1, 13, "expected {m}"),
+        (f'root ::= "a"{{{"9" * 5000}}}', 1, 13, "beyond"),
+        ('root ::= "\\x+1"', 1, 13, "hexadecimal digits of a character"),
         ('root ::= "\\ud800"', 1, 13, "hexadecimal digits of a character"),
     ],
 )
@@ -65,6 +69,14 @@ def test_a_bad_grammar_says_where_and_why(
     with pytest.raises(GrammarError, match=reason) as caught:
         compile_gbnf(grammar)
     assert (caught.value.line, caught.value.column) == (line, column)
+
+
+@pytest.mark.parametrize("terminal", ["<[300]>", "!<[300]>"])
+def test_token_ids_are_below_the_vocabulary_s_size(terminal: str) -> None:
+    compile_gbnf(f'root ::= "a" {terminal}', n_vocab=301)
+    with pytest.raises(GrammarError, match=r"token id 300, expected .* size 300") as caught:
+        compile_gbnf(f'root ::= "a" {terminal}', n_vocab=300)
+    assert caught.value.column == 14
 
 
 def test_a_grammar_without_words_is_refused() -> None:

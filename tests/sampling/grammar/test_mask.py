@@ -101,6 +101,18 @@ def test_a_vocabulary_that_cannot_go_on_is_an_error(trie: TokenTrie) -> None:
         mask.apply(np.zeros(trie.n_vocab, np.float32))
 
 
+@pytest.mark.parametrize("terminal", ["<[0]>", "!<[0]>"])
+def test_a_token_terminal_allows_what_it_accepts(terminal: str) -> None:
+    pair = TokenTrie.build([b"a", b"a", b"b", b""], [3])  # 0 and 1 are the same bytes; 3 ends
+    compiled = compile_gbnf(f'root ::= {terminal} | "b"', n_vocab=4)
+    wanted = [token for token in range(4) if GrammarMask(compiled, pair).allows(token)]
+    mask = GrammarMask(compiled, pair)
+    assert ids(mask) == wanted
+    for token in wanted:
+        mask.accept(token)
+        mask.rewind(1)
+
+
 def test_rewind_takes_back_tokens(trie: TokenTrie) -> None:
     mask = GrammarMask(compile_choice(["hello world"]), trie)
     start = ids(mask)
