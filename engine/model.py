@@ -46,8 +46,7 @@ class Model:
         self.metadata: Metadata = overridden(file.metadata, config)
         self.architecture = self.metadata.string("general.architecture")
         self.arch = arch = find_arch(self.architecture, self.metadata, file.tensors)
-        embedding = file.tensors.get("token_embd.weight")
-        self.n_vocab = embedding.shape[0] if embedding is not None and embedding.shape else 0
+        self.n_vocab = _vocabulary(file)
         self.hparams = read_hparams(self.metadata, arch, self.n_vocab)
         self.n_ctx_train = self.hparams.context_length
         self.context_length = config.context_for(self.n_ctx_train)
@@ -325,6 +324,14 @@ class Model:
 
 def _copied(found: NDArray[Any] | None) -> NDArray[Any] | None:
     return None if found is None else np.array(found)
+
+
+def _vocabulary(file: GGUFFile) -> int:
+    """How many tokens the embedding has rows for. Raises GGUFError without one."""
+    embedding = file.tensors.get("token_embd.weight")
+    if embedding is None:
+        raise GGUFError("token_embd.weight", None, "no such tensor", "a row for each token")
+    return embedding.shape[0] if embedding.shape else 0
 
 
 def overridden(metadata: Metadata, config: LoadConfig) -> Metadata:

@@ -46,6 +46,8 @@ def encoder_path(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path
     def made(name: str, folder: Path = GOLDEN / "encoders", **changed: Any) -> Path:
         spec = json.loads((folder / f"{name}.json").read_text())
         spec["kv"] |= changed.pop("kv", {})
+        without = changed.pop("without", None)
+        spec["tensors"] = [one for one in spec["tensors"] if one[0] != without]
         spec["tensors"] += changed.pop("tensors", [])
         path = tmp_path_factory.mktemp("encoder") / f"{name}.gguf"
         fixture.write(spec, str(path))

@@ -233,6 +233,12 @@ def test_a_number_out_of_range_is_named(key: str, value: Any, encoder_path: Any)
         Model.open(path, LoadConfig(compute="float64"))
 
 
+def test_a_file_without_the_embedding_is_refused_by_its_name(encoder_path: Any) -> None:
+    path = encoder_path("t5", GOLDEN, without="token_embd.weight")
+    with pytest.raises(ModelLoadError, match=r"token_embd\.weight: found no such tensor"):
+        Model.open(path, LoadConfig(compute="float64"))
+
+
 def test_tensors_missing_in_either_stack_are_named(encoder_path: Any) -> None:
     more = {"t5.block_count": ["UINT32", 4], "t5.decoder_block_count": ["UINT32", 3]}
     with pytest.raises(ModelLoadError) as error:
