@@ -94,13 +94,8 @@ class LLM(SyncModelHandle):
         )
         messages = template_messages(Chat.from_history(history))
         with self._instance.in_use() as model:
-            text = chat_text(model, messages, tools)
-            tokenizer = model.tokenizer
-            if options.get("omitBosToken") and tokenizer.bos is not None:
-                text = text.removeprefix(tokenizer.token_text(tokenizer.bos))
-            if options.get("omitEosToken") and tokenizer.eos is not None:
-                text = text.removesuffix(tokenizer.token_text(tokenizer.eos))
-            return text
+            omitted = [name for name in ("bos", "eos") if options.get(f"omit{name.title()}Token")]
+            return chat_text(model, messages, tools, omitted)
 
     def session(self, context_length: int | None = None) -> Session:
         """A session of your own: feed ids, read logits, rewind, fork. Close it, or use `with`."""

@@ -67,9 +67,20 @@ def choose_template(model: Model, config: LlmPredictionConfig) -> TemplateLike:
     )
 
 
-def chat_text(model: Model, messages: Messages, tools: Tools) -> str:
-    """The file's own template applied to messages, as text."""
-    return render(choose_template(model, LlmPredictionConfig()), messages, tools).text
+def chat_text(model: Model, messages: Messages, tools: Tools, omitted: Sequence[str] = ()) -> str:
+    """The file's own template applied to messages, as text.
+
+    Without the `omitted` ends, "bos" or "eos", if the template put them there.
+    """
+    template = choose_template(model, LlmPredictionConfig())
+    segments = render(template, messages, tools).segments
+    # What begins each message may be the token, too: it stays where nobody asks for a begin token.
+    begins = model.tokenizer.around[0] or "bos_token" in getattr(template, "source", "")
+    if "bos" in omitted and begins and segments and segments[0][1]:
+        segments[0] = segments[0][0].removeprefix(_token_text(model, "bos")), True
+    if "eos" in omitted and segments and segments[-1][1]:
+        segments[-1] = segments[-1][0].removesuffix(_token_text(model, "eos")), True
+    return "".join(text for text, _ in segments)
 
 
 def render(

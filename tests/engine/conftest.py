@@ -36,6 +36,7 @@ class ToyTokenizer:
     """Bytes, and four control tokens."""
 
     n_vocab, bos, eos, eog = 260, 256, 257, frozenset({257, 259})
+    around: tuple[tuple[int, ...], tuple[int, ...]] = ((256,), ())
 
     def encode(
         self, text: str, *, add_special: bool = True, parse_special: bool = False

@@ -19,6 +19,7 @@ from gnomon.engine.errors import (
     LMStudioPresetNotFoundError,
     LMStudioValueError,
 )
+from gnomon.formats.chat_template import ChatTemplate
 
 MakeLLM = Callable[..., LLM]
 GREEDY = {"temperature": 0, "repeatPenalty": False}
@@ -289,10 +290,30 @@ def test_apply_prompt_template_shows_tool_definitions(toy: LLM) -> None:
     assert "add_up" in toy.apply_prompt_template("hi", {"tool_definitions": [tool]})
 
 
-@pytest.mark.parametrize("given", [3, "abc", [1]])
+@pytest.mark.parametrize("given", [3, "abc", [1], {3: 4}])
 def test_apply_prompt_template_refuses_definitions_that_are_none(toy: LLM, given: object) -> None:
-    with pytest.raises(LMStudioValueError, match="expected a list of dicts"):
+    with pytest.raises(LMStudioValueError, match="expected a list of dicts|found no .function."):
         toy.apply_prompt_template("hi", {"toolDefinitions": given})
+
+
+@pytest.mark.parametrize(
+    ("source", "said", "adds_bos", "text"),
+    [
+        ("{{ bos_token }}{{ messages[0].content }}{{ eos_token }}", "hi", False, "hi"),
+        ("<s>{{ messages[0].content }}</s>", "hi", True, "hi"),
+        ("<s>{{ messages[0].content }}<s>", "hi", False, "<s>hi<s>"),
+        ("{{ messages[0].content }}", "<s>hi</s>", True, "<s>hi</s>"),
+    ],
+    ids=["the variables", "literal ends", "a message's mark", "a message's text"],
+)
+def test_apply_prompt_template_omits_the_ends_that_the_template_put_there(
+    toy: LLM, source: str, said: str, adds_bos: bool, text: str
+) -> None:
+    model = model_of(toy)
+    model.chat_template = ChatTemplate(source, bos="<s>", eos="</s>")
+    model.tokenizer.around = ((256,) if adds_bos else (), ())
+    omitted = {"omitBosToken": True, "omitEosToken": True}
+    assert toy.apply_prompt_template(said, omitted) == text
 
 
 def test_apply_prompt_template_refuses_unknown_options(toy: LLM) -> None:
