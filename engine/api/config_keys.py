@@ -231,7 +231,7 @@ PREDICTION_KEYS: tuple[Key, ...] = (
     Key(
         "rawTools",
         **_dict(
-            Key("type", *_one_of("none", "toolArray")),
+            Key("type", *_one_of("none", "toolArray"), needed=True),
             Key("tools", *_anything()),
             Key("force", *_bool()),
         ),

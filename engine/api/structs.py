@@ -26,8 +26,8 @@ _OPAQUE = frozenset({"jsonSchema", "arguments", "parameters", "logitBias"})
 
 
 def camel(name: str) -> str:
-    """`max_tokens` -> `maxTokens`; a name that is no snake_case stays."""
-    if not _SNAKE.fullmatch(name):
+    """`max_tokens` -> `maxTokens`; a name that is no snake_case stays, as does what is no text."""
+    if not isinstance(name, str) or not _SNAKE.fullmatch(name):
         return name
     first, *rest = name.split("_")
     return _IRREGULAR.get(name) or first + "".join(word.capitalize() for word in rest)

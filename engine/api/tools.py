@@ -6,12 +6,13 @@ import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any, Self, TypeAlias, TypedDict, get_type_hints
 
 import msgspec
 
+from ...formats.errors import shown
 from ..errors import LMStudioValueError
 from .config import LlmPredictionConfig
 from .messages import ToolCallRequest
@@ -132,9 +133,31 @@ def raw_tools(config: LlmPredictionConfig) -> list[dict[str, Any]] | None:
 
 def checked_definitions(tools: Any, where: str) -> list[dict[str, Any]] | None:
     """The tool definitions that a caller gave, if they are some; else an error that says where."""
-    if tools is None or (isinstance(tools, list) and all(isinstance(t, dict) for t in tools)):
-        return tools
-    raise LMStudioValueError(f"{where} is {tools!r}, expected a list of dicts")
+    if tools is None:
+        return None
+    if not (isinstance(tools, list) and all(isinstance(tool, dict) for tool in tools)):
+        raise LMStudioValueError(f"{where} is {tools!r}, expected a list of dicts")
+    for i, tool in enumerate(tools):
+        _check_definition(tool, f"{where}[{i}]")
+    return tools
+
+
+def _check_definition(tool: dict[str, Any], where: str) -> None:
+    """Raise LMStudioValueError unless a template finds the function's name, and JSON holds it."""
+    function = _part(tool, "function", dict, "a dict with a name", where)
+    _part(function, "name", str, "a text", f"{where}: function")
+    try:
+        json.dumps(tool)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise LMStudioValueError(f"{where}: expected what JSON can hold: {error}") from error
+
+
+def _part(given: dict[str, Any], key: str, kind: type, expected: str, where: str) -> Any:
+    if key not in given:
+        raise LMStudioValueError(f"{where}: found no {key!r}, expected {expected}")
+    if not isinstance(given[key], kind):
+        raise LMStudioValueError(f"{where}: {key} is {shown(given[key])}, expected {expected}")
+    return given[key]
 
 
 def default_format(
@@ -173,12 +196,24 @@ def _definition(given: ToolDefinition) -> ToolFunctionDef:
     if isinstance(given, ToolFunctionDef):
         return given
     if isinstance(given, Mapping):
-        return ToolFunctionDef(**given)
+        return _from_dict(given)
     if callable(given):
         return ToolFunctionDef.from_callable(given)
     raise LMStudioValueError(
         f"a tool is a function, a ToolFunctionDef or its dict, found {type(given).__name__}"
     )
+
+
+def _from_dict(given: Mapping[str, Any]) -> ToolFunctionDef:
+    names = [field.name for field in fields(ToolFunctionDef)]
+    wrong = [f"no {name!r}" for name in names if name not in given]
+    wrong += [f"the key {key!r}" for key in given if key not in names]
+    if wrong:
+        raise LMStudioValueError(
+            f"tool {shown(given.get('name'))}: found {', '.join(wrong)}; expected the keys "
+            f"{', '.join(names)}"
+        )
+    return ToolFunctionDef(**given)
 
 
 def _check(tool: ToolFunctionDef) -> None:

@@ -10,6 +10,7 @@ from gnomon.engine.api.config import parse_prediction_config
 from gnomon.engine.api.structs import ValidationError
 from gnomon.engine.api.tools import (
     ToolFunctionDef,
+    checked_definitions,
     default_format,
     parse_call,
     prepare_tools,
@@ -134,6 +135,40 @@ def test_raw_tools_of_another_shape_are_refused() -> None:
     config = parse_prediction_config({"rawTools": {"type": "toolArray", "tools": "all"}})
     with pytest.raises(LMStudioValueError, match=r"rawTools\.tools"):
         raw_tools(config)
+
+
+@pytest.mark.parametrize(
+    ("tool", "reason"),
+    [
+        ({"type": "function"}, "found no 'function', expected a dict with a name"),
+        ({3: 4}, "found no 'function'"),
+        ({"function": "x"}, "function is 'x', expected a dict with a name"),
+        ({"function": {"description": "d"}}, "function: found no 'name', expected a text"),
+        ({"function": {"name": 3}}, "function: name is 3, expected a text"),
+        ({"function": {"name": "x", "parameters": {"a": int}}}, "expected what JSON can hold"),
+    ],
+)
+def test_a_definition_that_is_none_is_refused_with_its_place(tool: Any, reason: str) -> None:
+    with pytest.raises(LMStudioValueError, match=rf"^here\[1\]: {reason}"):
+        checked_definitions([{"function": {"name": "x"}}, tool], "here")
+
+
+def test_raw_tools_without_a_type_are_refused() -> None:
+    with pytest.raises(LMStudioValueError, match="rawTools: found no 'type'"):
+        parse_prediction_config({"rawTools": {"tools": []}})
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"name": "add"}, "tool 'add': found no 'description', no 'parameters', no 'impl"),
+        ({"type": "function"}, r"found .*the key 'type'; expected the keys name, description, "),
+        ({1: 2}, "the key 1;"),
+    ],
+)
+def test_a_tool_s_dict_has_four_keys(given: Any, reason: str) -> None:
+    with pytest.raises(LMStudioValueError, match=reason):
+        prepare_tools([given])
 
 
 def test_default_format_describes_tools_in_the_system_prompt() -> None:
