@@ -292,7 +292,7 @@ def test_apply_prompt_template_shows_tool_definitions(toy: LLM) -> None:
 
 @pytest.mark.parametrize("given", [3, "abc", [1], {3: 4}])
 def test_apply_prompt_template_refuses_definitions_that_are_none(toy: LLM, given: object) -> None:
-    with pytest.raises(LMStudioValueError, match="expected a list of dicts|found no .function."):
+    with pytest.raises(LMStudioValueError, match=r"expected a list of dicts|found no .function."):
         toy.apply_prompt_template("hi", {"toolDefinitions": given})
 
 
