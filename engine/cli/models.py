@@ -84,13 +84,13 @@ def embed(args: argparse.Namespace) -> None:
     prediction, load = read_configs(args)
     if prediction:
         args.usage_error(f"embed takes load config keys only, found {sorted(prediction)}")
-    text = read_text(args)
+    text = read_text(args, exact=args.lines)
     key = args.model or DEFAULT_EMBEDDING_MODEL
     with compiling() as progress:
         if progress.live:
             progress.update(f"loading {key}")
         model = embedding_model(key, config=load or None)
-        vectors = model.embed(text.splitlines()) if args.lines else model.embed(text)
+        vectors = model.embed(_lines(text)) if args.lines else model.embed(text)
     if args.out is None:
         print(json.dumps(vectors))
     else:
@@ -98,6 +98,12 @@ def embed(args: argparse.Namespace) -> None:
     if args.stats:
         count = len(vectors) if args.lines else 1
         print(f"{count} vectors of {model.identifier}", file=sys.stderr)
+
+
+def _lines(text: str) -> list[str]:
+    """The lines of a text; str.splitlines would cut at form feeds, U+2028 and more, too."""
+    lines = text.removesuffix("\n").split("\n") if text else []
+    return [line.removesuffix("\r") for line in lines]
 
 
 def _save(path: str, vectors: list[Any]) -> None:
