@@ -16,14 +16,15 @@ MOST_LAYERS = 1 << 16
 MOST_F32 = 3.4e38
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a file. Raises ModelLoadError that names the file."""
+def read_json(path: Path, kind: type[dict[str, Any]] | type[list[Any]] = dict) -> Any:
+    """The object or list in a file. Raises ModelLoadError that names the file."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ModelLoadError(f"{path} cannot be read: {error}") from error
-    if not isinstance(found, dict):
-        raise ModelLoadError(f"{path}: found {type(found).__name__}, expected an object")
+    if not isinstance(found, kind):
+        expected = "an object" if kind is dict else "a list"
+        raise ModelLoadError(f"{path}: found {type(found).__name__}, expected {expected}")
     return found
 
 

@@ -21,6 +21,8 @@ POOLINGS = {
     "pooling_mode_cls_token": Pooling.CLS,
     "pooling_mode_lasttoken": Pooling.LAST,
 }
+# sentence-transformers' modules that a file can say, or that embed() does itself.
+MODULES = ("Transformer", "Pooling", "Normalize")
 MODES = {"mean": Pooling.MEAN, "cls": Pooling.CLS, "lasttoken": Pooling.LAST}
 # generation_config.json's keys, the first that is there -> general.sampling.<name>.
 SAMPLING = (
@@ -97,6 +99,14 @@ def _pooling_entries(folder: Path, family: Checkpoint, config: dict[str, Any]) -
         yield "tokenizer.ggml.token_type_count", "u32", _number("type_vocab_size", "u32", count)
 
 
+def _check_modules(path: Path) -> None:
+    """Refuse a folder whose vectors go through more than the file would hold."""
+    for module in read_json(path, list) if path.is_file() else ():
+        kind = module.get("type") if isinstance(module, dict) else module
+        if not isinstance(kind, str) or kind.rpartition(".")[2] not in MODULES:
+            raise ModelLoadError(f"{path}: module {kind!r}, expected one of {', '.join(MODULES)}")
+
+
 def _ordinal(label: str) -> int:
     if not (label.isascii() and label.isdecimal() and len(label) < 10):
         raise ModelLoadError(f"config.json: id2label {label!r}, expected a number")
@@ -104,7 +114,8 @@ def _ordinal(label: str) -> int:
 
 
 def _pooling(folder: Path) -> Pooling | None:
-    """What the folder's sentence-transformers module says."""
+    """What the folder's sentence-transformers modules say."""
+    _check_modules(folder / "modules.json")
     path = folder / "1_Pooling" / "config.json"
     if not path.is_file():
         return None

@@ -72,6 +72,33 @@ def test_another_pooling_is_refused(pooling: dict[str, Any], changed: Any) -> No
         said(folder)
 
 
+@pytest.mark.parametrize(
+    ("modules", "found"),
+    [
+        (
+            [{"type": "sentence_transformers.models.Dense"}],
+            "module 'sentence_",
+        ),
+        ([{"path": ""}], "module None"),
+        ([3], "module 3"),
+        ({}, "found dict, expected a list"),
+    ],
+)
+def test_another_module_is_refused(modules: Any, found: str, changed: Any) -> None:
+    folder = changed("bert")
+    (folder / "modules.json").write_text(json.dumps(modules))
+    with pytest.raises(ModelLoadError, match=rf"modules\.json: {found}"):
+        said(folder)
+
+
+def test_vectors_of_length_1_are_what_embed_makes(changed: Any) -> None:
+    folder = changed("bert")
+    kinds = ("Transformer", "Pooling", "Normalize")
+    modules = [{"type": f"sentence_transformers.models.{kind}"} for kind in kinds]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    assert said(folder)["bert.pooling_type"] == 1
+
+
 def test_labels_stand_by_number(changed: Any) -> None:
     labels = {str(i): f"grade {i}" for i in (10, 2, 1)}
     found = said(changed("bert-rank", id2label=labels))
