@@ -203,13 +203,51 @@ def scatter(totals, slots, out, stride, columns):
         store_first(out + load_i64(slots + 8 * i) * stride, total, columns)
 
 
+def panel_pass(form: TileFormat, integer: bool, rows: int) -> Any:
+    """A group of `rows` pairs times a tile that is unpacked in a panel."""
+    _, add, block_bytes = (integer_parts if integer else float_parts)(form)
+    step = step_bytes(integer, rows)
+
+    @inline
+    def pass_over(panel, record, blocks, slots, out, stride, columns):
+        totals = zeros(rows)
+        for _ in range(blocks):
+            totals = add(totals, panel, record, blocks * step)
+            panel += block_bytes
+            record += step
+        scatter(totals, slots, out, stride, columns)
+
+    return pass_over
+
+
+def straight_pass(form: TileFormat, integer: bool, rows: int) -> Any:
+    """A group of `rows` pairs times a tile as it lies."""
+    requests, per_unit = Requests(form.block_bytes, rows, stays=False), form.columns // 32
+    add, size, step = direct(form, integer, requests), requests.size, step_bytes(integer, rows)
+    far, near, unit_bytes = requests.far, requests.near, form.unit_bytes
+
+    @inline
+    def straight(unit, record, units, slots, out, stride, columns):
+        totals, finer = zeros(rows), units * per_unit * step
+        for _ in range(units):
+            for block in range(per_unit):
+                at = unit + block * size
+                totals = add(totals, unit, block, record, finer, at + far, at + near)
+                record += step
+            unit += unit_bytes
+        scatter(totals, slots, out, stride, columns)
+
+    return straight
+
+
 @functools.cache
 def routed_groups(form: TileFormat, integer: bool) -> Kernel:
     """The kernel for groups of an expert's pairs; a tile is unpacked once for all of them."""
-    store, add, block_bytes = (integer_parts if integer else float_parts)(form)
-    unit_bytes, per_unit, step = form.unit_bytes, form.columns // 32, step_bytes(integer, 1)
-    size = form.block_bytes
+    store, _, block_bytes = (integer_parts if integer else float_parts)(form)
+    unit_bytes, per_unit, size = form.unit_bytes, form.columns // 32, form.block_bytes
     ask = Requests(size, 8, stays=False).whole()
+    pass_4, pass_8 = (panel_pass(form, integer, rows) for rows in (4, 8))
+    straight_1, straight_4, straight_8 = (straight_pass(form, integer, n) for n in (1, 4, 8))
 
     @inline
     def unpack(unit, units, panel):
@@ -219,38 +257,6 @@ def routed_groups(form: TileFormat, integer: bool) -> Kernel:
                 store(unit, block, panel)
                 panel += block_bytes
             unit += unit_bytes
-
-    def pass_of(rows):
-        @inline
-        def pass_over(panel, record, blocks, slots, out, stride, columns):
-            totals = zeros(rows)
-            for _ in range(blocks):
-                totals = add(totals, panel, record, blocks * rows * step)
-                panel += block_bytes
-                record += rows * step
-            scatter(totals, slots, out, stride, columns)
-
-        return pass_over
-
-    def straight_of(rows):
-        requests = Requests(size, rows, stays=False)
-        add_straight, far, near = direct(form, integer, requests), requests.far, requests.near
-
-        @inline
-        def straight(unit, record, units, slots, out, stride, columns):
-            totals, finer = zeros(rows), units * per_unit * rows * step
-            for _ in range(units):
-                for block in range(per_unit):
-                    at = unit + block * size
-                    totals = add_straight(totals, unit, block, record, finer, at + far, at + near)
-                    record += rows * step
-                unit += unit_bytes
-            scatter(totals, slots, out, stride, columns)
-
-        return straight
-
-    pass_4, pass_8 = pass_of(4), pass_of(8)
-    straight_1, straight_4, straight_8 = straight_of(1), straight_of(4), straight_of(8)
 
     @inline
     def only_group(unit, record, units, slots, out, stride, columns, size):
