@@ -18,8 +18,6 @@ from .progress import compiling, loading
 if TYPE_CHECKING:
     from ..model import Model
 
-ROWS = (1, 2, 4, 8, 16, 32)  # of steps: kernels are made for these
-
 
 def ls(args: argparse.Namespace) -> None:
     """List the models there are, and those of the catalogue that can be fetched."""
@@ -62,11 +60,18 @@ def warm(args: argparse.Namespace) -> None:
         progress.note(f"{model.identifier} is ready")
 
 
+def _rows() -> tuple[int, ...]:
+    """Rows of steps that use all kernels between them: one group of few rows, two, and many."""
+    from ...kernels.matmul import FEW
+
+    return 1, 2, 4, 8, 16, FEW + 1
+
+
 def _feed_all_sizes(model: Model) -> None:
     with model.session() as session:
         if session.needs_source:
             session.encode([0])
-        for rows in ROWS:
+        for rows in _rows():
             if session.position + rows <= session.context_length:
                 session.feed([0] * rows, logits="all")
 
@@ -74,7 +79,7 @@ def _feed_all_sizes(model: Model) -> None:
 def _embed_all_sizes(model: Model) -> None:
     from ..embed import hidden_rows
 
-    for rows in ROWS:
+    for rows in _rows():
         if rows <= model.context_length:
             hidden_rows(model, [[0] * rows])
 
