@@ -59,66 +59,91 @@ def _added(total: Any, counts: Sequence[Any], scales: Sequence[Any], d: Any) -> 
     return fma(fma(second, scales[1], first * scales[0]), d, total)
 
 
-# --- one tile, in registers -----------------------------------------------------------------------
+# --- one tile or two, in registers: totals of the first tile's rows, then of the second's ---------
 
 
 def _add_integers(signed: bool, requests: Requests | None) -> Any:
-    """add(totals, codes, scales, minimums, record, far, near): one level of len(totals) rows."""
+    """add(totals, tiles, record, asks): one level; each tile is (codes, scales, minimums)."""
 
     @unrolled(lambda totals, *rest: totals)
-    def add(totals, codes, scales, minimums, record, far, near):
-        rows, groups = len(totals), len(scales)
-        out = []
-        for i, total in enumerate(totals):
-            counts = []
+    def add(totals, tiles, record, asks):
+        rows, groups = len(totals) // len(tiles), len(tiles[0][1])
+        every, done = range(len(totals)), 0
+        counts = [[isplat(0)] * groups for _ in every]
+        for i in range(rows if signed else 0):
             for group in range(groups):
                 start, _ = _numbers(record, rows, group, groups)
-                count = isplat(load_i32(start + 4 * i)) if signed else isplat(0)
-                for g in _words(group, groups):
-                    count = dot4(count, codes[g], isplat(load_i32(record + 32 * i + 4 * g)))
-                    if requests:
-                        requests.after(8 * i + g, 8 * rows, far, near)
-                counts.append(count)
-            total = _added(total, counts, scales, splat(load_f32(record + 32 * rows + 4 * i)))
-            for group, minimum in enumerate(minimums):
-                _, minus_sum = _numbers(record, rows, group, groups)
-                total = fma(minimum, splat(load_f32(minus_sum + 4 * i)), total)
-            out.append(total)
-        return tuple(out)
+                for k in range(i, len(totals), rows):
+                    counts[k][group] = isplat(load_i32(start + 4 * i))
+        # Row by row each product would wait for the one before.
+        for g in range(8):
+            for i in range(rows):
+                x, group = isplat(load_i32(record + 32 * i + 4 * g)), g * groups // 8
+                for t, (codes, _, _) in enumerate(tiles):
+                    count = counts[t * rows + i]
+                    count[group] = dot4(count[group], codes[g], x)
+                if requests:
+                    requests.after(done, 8 * rows, asks)
+                    done += 1
+        return tuple(
+            _scaled(total, counts[k], tiles[k // rows], record, rows, k % rows)
+            for k, total in enumerate(totals)
+        )
 
     return add
 
 
-def integer_adder(signed: bool, requests: Requests | None = None) -> Any:
-    """add(totals, codes, scales, minimums, record, finer, far, near): the products of the first
-    level, and of the second, `finer` bytes on, if there is one.
+def _scaled(total: Any, counts: Sequence[Any], tile: Any, record: Any, rows: int, i: int) -> Any:
+    """total + row i's counts of a block, each times its scale, less its minimums."""
+    _, scales, minimums = tile
+    total = _added(total, counts, scales, splat(load_f32(record + 32 * rows + 4 * i)))
+    for group, minimum in enumerate(minimums):
+        _, minus_sum = _numbers(record, rows, group, len(scales))
+        total = fma(minimum, splat(load_f32(minus_sum + 4 * i)), total)
+    return total
 
-    `requests` go out on the way, to the addresses `far` and `near`.
+
+def integer_adder(signed: bool, rows: int, tiles_at: Any, requests: Requests | None = None) -> Any:
+    """add(totals, place, record, finer, asks): the products of the first level, and of the second,
+    `finer` bytes on, if there is one.
+
+    tiles_at(place) unpacks the tiles; `requests` go out on the way, to the addresses `asks`.
     """
     first, second = _add_integers(signed, requests), _add_integers(signed, None)
 
     @inline
-    def add(totals, codes, scales, minimums, record, finer, far, near):
-        totals = first(totals, codes, scales, minimums, record, far, near)
-        if load_i32(record + 60 * len(totals)):
-            totals = second(totals, codes, scales, minimums, record + finer, far, near)
+    def add(totals, place, record, finer, asks):
+        totals = first(totals, tiles_at(place), record, asks)
+        if load_i32(record + 60 * rows):
+            fence(record)  # unpacked anew: codes kept for this would push others to memory
+            totals = second(totals, tiles_at(place), record + finer, asks)
         return totals
 
     return add
 
 
-def float_adder(requests: Requests | None = None) -> Any:
-    """add(totals, columns, record, far, near): the block's products; record: float32 [rows, 32]."""
+def float_adder(tiles_at: Any, requests: Requests | None = None) -> Any:
+    """The same add() of tiles that are 32 columns each; the record is float32 [rows, 32], with no
+    second level.
+    """
 
     @unrolled(lambda totals, *rest: totals)
-    def add(totals, columns, record, far, near):
+    def add_columns(totals, tiles, record, asks):
+        rows = len(totals) // len(tiles)
         parts = [[splat(0.0), splat(0.0)] for _ in totals]
-        for c, column in enumerate(columns):
-            for i, part in enumerate(parts):
-                part[c & 1] = fma(splat(load_f32(record + 128 * i + 4 * c)), column, part[c & 1])
+        for c in range(32):
+            for i in range(rows):
+                x = splat(load_f32(record + 128 * i + 4 * c))
+                for t, columns in enumerate(tiles):
+                    part = parts[t * rows + i]
+                    part[c & 1] = fma(x, columns[c], part[c & 1])
                 if requests:
-                    requests.after(len(parts) * c + i, 32 * len(parts), far, near)
+                    requests.after(rows * c + i, 32 * rows, asks)
         return tuple(total + (even + odd) for total, (even, odd) in zip(totals, parts, strict=True))
+
+    @inline
+    def add(totals, place, record, finer, asks):
+        return add_columns(totals, tiles_at(place), record, asks)
 
     return add
 

@@ -205,14 +205,14 @@ def scatter(totals, slots, out, stride, columns):
 
 def panel_pass(form: TileFormat, integer: bool, rows: int) -> Any:
     """A group of `rows` pairs times a tile that is unpacked in a panel."""
-    _, add, block_bytes = (integer_parts if integer else float_parts)(form)
+    _, add, block_bytes = (integer_parts if integer else float_parts)(form, rows)
     step = step_bytes(integer, rows)
 
     @inline
     def pass_over(panel, record, blocks, slots, out, stride, columns):
         totals = zeros(rows)
         for _ in range(blocks):
-            totals = add(totals, panel, record, blocks * step)
+            totals = add(totals, panel, record, blocks * step, ())
             panel += block_bytes
             record += step
         scatter(totals, slots, out, stride, columns)
@@ -223,8 +223,9 @@ def panel_pass(form: TileFormat, integer: bool, rows: int) -> Any:
 def straight_pass(form: TileFormat, integer: bool, rows: int) -> Any:
     """A group of `rows` pairs times a tile as it lies."""
     requests, per_unit = Requests(form.block_bytes, rows, stays=False), form.columns // 32
-    add, size, step = direct(form, integer, requests), requests.size, step_bytes(integer, rows)
+    add, size = direct(form, integer, rows, requests), requests.size
     far, near, unit_bytes = requests.far, requests.near, form.unit_bytes
+    step = step_bytes(integer, rows)
 
     @inline
     def straight(unit, record, units, slots, out, stride, columns):
@@ -232,7 +233,8 @@ def straight_pass(form: TileFormat, integer: bool, rows: int) -> Any:
         for _ in range(units):
             for block in range(per_unit):
                 at = unit + block * size
-                totals = add(totals, unit, block, record, finer, at + far, at + near)
+                asks = ((at + far, at + near),)
+                totals = add(totals, ((unit,), block), record, finer, asks)
                 record += step
             unit += unit_bytes
         scatter(totals, slots, out, stride, columns)
@@ -243,7 +245,7 @@ def straight_pass(form: TileFormat, integer: bool, rows: int) -> Any:
 @functools.cache
 def routed_groups(form: TileFormat, integer: bool) -> Kernel:
     """The kernel for groups of an expert's pairs; a tile is unpacked once for all of them."""
-    store, _, block_bytes = (integer_parts if integer else float_parts)(form)
+    store, _, block_bytes = (integer_parts if integer else float_parts)(form, 8)
     unit_bytes, per_unit, size = form.unit_bytes, form.columns // 32, form.block_bytes
     ask = Requests(size, 8, stays=False).whole()
     pass_4, pass_8 = (panel_pass(form, integer, rows) for rows in (4, 8))

@@ -21,7 +21,6 @@ from .requests import FIRST, Requests
 from .simd import fma, load_f32, load_first, splat, store_first, zeros
 from .tape import Kernel, Tape, kernel
 from .tiles.codes import TileFormat
-from .tiles.lanes import prefetch_once
 from .tiles.pack import tile_count
 
 F32 = NDArray[np.float32]
@@ -53,8 +52,8 @@ def routed(form: TileFormat, integer: bool) -> Kernel:
     """The kernel for pairs of row and slot; x is one record per pair, or per `share` pairs."""
     unit_bytes, per_unit, step = form.unit_bytes, form.columns // 32, step_bytes(integer, 1)
     requests = Requests(form.block_bytes, 1, stays=False)
-    add, size = direct(form, integer, requests), requests.size
-    ahead, again = requests.far, requests.near
+    add, size = direct(form, integer, 1, requests), requests.size
+    ahead, again, ask = requests.far, requests.near, requests.ask
 
     def body(part, parts, thread, tiles, x, ids, out, pairs, share, n, units, tile_count):
         blocks, matrix = units * per_unit, tile_count * units * unit_bytes
@@ -64,7 +63,7 @@ def routed(form: TileFormat, integer: bool) -> Kernel:
         begin = tiles + int(load_f32(ids + 4 * pair)) * matrix
         unit = begin + tile * units * unit_bytes
         for line in range(0, FIRST, 64):
-            prefetch_once(unit + line)
+            ask(unit + line)
         for _ in range(last - first):
             # Beyond this expert's end lies the next pair's expert, as far as requests go.
             end = begin + matrix
@@ -76,7 +75,8 @@ def routed(form: TileFormat, integer: bool) -> Kernel:
                 far += after - end if far >= end else 0
                 near += after - end if near >= end else 0
                 for block in range(per_unit):
-                    totals = add(totals, unit, block, record, blocks * step, far, near)
+                    asks = ((far, near),)
+                    totals = add(totals, ((unit,), block), record, blocks * step, asks)
                     record += step
                     far += size
                     near += size

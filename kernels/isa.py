@@ -38,3 +38,4 @@ def choose(asked: str | None) -> str:
 
 
 ISA = choose(os.environ.get("GNOMON_ISA"))
+AMD = llvm.get_host_cpu_name().startswith("znver")

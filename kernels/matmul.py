@@ -46,7 +46,6 @@ from .simd import (
 from .tape import Kernel, Tape
 from .tiles.codes import CODES, TileFormat
 from .tiles.floats import COLUMNS
-from .tiles.lanes import prefetch, prefetch_once
 from .tiles.pack import tile_count
 
 F32 = NDArray[np.float32]
@@ -143,10 +142,10 @@ def panel_columns(address):
 # --- kernels --------------------------------------------------------------------------------------
 
 
-def integer_parts(form: TileFormat) -> tuple[Any, Any, int]:
+def integer_parts(form: TileFormat, rows: int) -> tuple[Any, Any, int]:
     """Store and add one block of the integer family, and the bytes it takes in a panel."""
     unpack, groups = form.unpack, form.groups
-    lows, add_codes = 0 if form.signed else groups, integer_adder(form.signed)
+    lows = 0 if form.signed else groups
 
     @inline
     def store(unit, block, address):
@@ -154,11 +153,11 @@ def integer_parts(form: TileFormat) -> tuple[Any, Any, int]:
         store_block(address, codes, scales, minimums)
 
     @inline
-    def add(totals, address, record, finer):
+    def tile_at(address):
         codes, scales = block_codes(address), block_vectors(address + CODE_BYTES, groups)
-        minimums = block_vectors(address + CODE_BYTES + 64 * groups, lows)
-        return add_codes(totals, codes, scales, minimums, record, finer, 0, 0)
+        return ((codes, scales, block_vectors(address + CODE_BYTES + 64 * groups, lows)),)
 
+    add = integer_adder(form.signed, rows, tile_at)
     return store, add, CODE_BYTES + 64 * (groups + lows)
 
 
@@ -176,38 +175,42 @@ def _float_columns(form: TileFormat) -> Any:
     return columns
 
 
-def float_parts(form: TileFormat) -> tuple[Any, Any, int]:
-    columns, add_columns = _float_columns(form), float_adder()
+def float_parts(form: TileFormat, rows: int) -> tuple[Any, Any, int]:
+    columns = _float_columns(form)
 
     @inline
     def store(unit, block, address):
         store_columns(address, columns(unit, block))
 
     @inline
-    def add(totals, address, record, finer):
-        return add_columns(totals, panel_columns(address), record, 0, 0)
+    def tile_at(address):
+        return (panel_columns(address),)
 
-    return store, add, 2048
+    return store, float_adder(tile_at), 2048
 
 
-def direct(form: TileFormat, integer: bool, requests: Requests) -> Any:
-    """Add one block straight from a tile's unit; what comes is asked for at `far` and `near`."""
-    if integer:
-        unpack, add_codes = form.unpack, integer_adder(form.signed, requests)
+def direct(form: TileFormat, integer: bool, rows: int, requests: Requests, tiles: int = 1) -> Any:
+    """add(totals, (units, block), record, finer, asks): one block straight from one tile or two.
 
-        @inline
-        def add(totals, unit, block, record, finer, far, near):
-            codes, scales, minimums = unpack(unit, block)
-            return add_codes(totals, codes, scales, minimums, record, finer, far, near)
-
-        return add
-    columns, add_columns = _float_columns(form), float_adder(requests)
+    `units` and `asks` are tuples of that length: where each tile's unit lies, and the two places
+    that the block asks for.
+    """
+    unpack = form.unpack if integer else _float_columns(form)
 
     @inline
-    def add_float(totals, unit, block, record, finer, far, near):
-        return add_columns(totals, columns(unit, block), record, far, near)
+    def one_at(place):
+        units, block = place
+        return (unpack(units[0], block),)
 
-    return add_float
+    @inline
+    def two_at(place):
+        units, block = place
+        return unpack(units[0], block), unpack(units[1], block)
+
+    tiles_at = one_at if tiles == 1 else two_at
+    if integer:
+        return integer_adder(form.signed, rows, tiles_at, requests)
+    return float_adder(tiles_at, requests)
 
 
 def step_bytes(integer: bool, rows: int) -> int:
@@ -215,32 +218,73 @@ def step_bytes(integer: bool, rows: int) -> int:
     return (LEVEL if integer else RECORD) * rows
 
 
+def beside_each_other(tiles: int) -> tuple[Any, Any]:
+    """units(unit, beside) and asks(far, near, beside) of one tile or two."""
+
+    @inline
+    def one_unit(unit, beside):
+        return (unit,)
+
+    @inline
+    def one_ask(far, near, beside):
+        return ((far, near),)
+
+    @inline
+    def two_units(unit, beside):
+        return unit, unit + beside
+
+    @inline
+    def two_asks(far, near, beside):
+        return (far, near), (far + beside, near + beside)
+
+    return (one_unit, one_ask) if tiles == 1 else (two_units, two_asks)
+
+
 @functools.cache
 def few_rows(form: TileFormat, integer: bool, rows: int, stays: bool) -> Kernel:
     """The kernel for groups of up to `rows` (1, 4 or 8) rows."""
     unit_bytes, per_unit, step = form.unit_bytes, form.columns // 32, step_bytes(integer, rows)
-    requests = Requests(form.block_bytes, rows, stays)
-    add, size = direct(form, integer, requests), requests.size
-    far, near = requests.far, requests.near
-    ask = prefetch if stays else prefetch_once
+    requests, tiles = Requests(form.block_bytes, rows, stays), tiles_at_once(rows)
+    add, size = direct(form, integer, rows, requests, tiles), requests.size
+    ahead, again, ask = requests.far, requests.near, requests.ask
+    (units_of, asks_of), count = beside_each_other(tiles), rows * tiles
+    second = count - rows
 
-    def body(part, parts, thread, tiles, x, out, n, units, tile_count, groups):
-        first, tile_bytes = tile_count * part // parts, units * unit_bytes
-        finer = units * per_unit * step
+    @inline
+    def add_products(unit, beside, record, units, finer):
+        """Those of `tiles` tiles; beyond their ends requests skip what the other tile has."""
+        totals, end = zeros(count), unit + units * unit_bytes
+        for _ in range(units):
+            far, near = unit + ahead, unit + again
+            far += beside if far >= end else 0
+            near += beside if near >= end else 0
+            for block in range(per_unit):
+                at = block * size
+                asks = asks_of(far + at, near + at, beside)
+                place = units_of(unit, beside), block
+                totals = add(totals, place, record, finer, asks)
+                record += step
+            unit += unit_bytes
+        return totals
+
+    @inline
+    def store(totals, to, n, left, beside):
+        store_tile(totals[:rows], to, 4 * n, left)
+        if beside:
+            store_tile(totals[second:], to + 64, 4 * n, left - 16)
+
+    def body(part, parts, thread, weight, x, out, n, units, tile_count, groups):
+        runs, tile_bytes = -(-tile_count // tiles), units * unit_bytes
+        first, finer = runs * part // parts * tiles, units * per_unit * step
         for line in range(0, FIRST, 64):
-            ask(tiles + first * tile_bytes + line)
-        for tile in range(first, tile_count * (part + 1) // parts):
+            ask(weight + first * tile_bytes + line)
+        for tile in range(first, min(tile_count, runs * (part + 1) // parts * tiles), tiles):
+            beside = tile_bytes if tiles == 2 and tile + 1 < tile_count else 0
+            unit, to = weight + tile * tile_bytes, out + 64 * tile
             for group in range(groups):
                 record = x + group * units * per_unit * RECORD * rows
-                unit, totals = tiles + tile * tile_bytes, zeros(rows)
-                for _ in range(units):
-                    for block in range(per_unit):
-                        at = unit + block * size
-                        totals = add(totals, unit, block, record, finer, at + far, at + near)
-                        record += step
-                    unit += unit_bytes
-                to = out + 4 * rows * group * n + 64 * tile
-                store_tile(totals, to, 4 * n, n - 16 * tile)
+                totals = add_products(unit, beside, record, units, finer)
+                store(totals, to + 4 * rows * group * n, n, n - 16 * tile, beside)
 
     name = f"matmul_{'int8' if integer else 'float'}_{form.name}_{rows}{'_stays' if stays else ''}"
     return Kernel(name, body)
@@ -249,7 +293,7 @@ def few_rows(form: TileFormat, integer: bool, rows: int, stays: bool) -> Kernel:
 @functools.cache
 def many_rows(form: TileFormat, integer: bool) -> Kernel:
     """The kernel for any number of rows, in groups of PAIR_ROWS."""
-    store, _, block_bytes = (integer_parts if integer else float_parts)(form)
+    store, _, block_bytes = (integer_parts if integer else float_parts)(form, PAIR_ROWS)
     add, step, pair = pair_adder(form, integer), step_bytes(integer, PAIR_ROWS), 2 * PAIR_ROWS
     unit_bytes, per_unit, size = form.unit_bytes, form.columns // 32, form.block_bytes
     ask = Requests(size, PAIR_ROWS, stays=False).whole()
@@ -321,6 +365,11 @@ def rows_at_once(rows: int) -> int:
     return 1 if rows == 1 else 4 if rows <= 4 else 8
 
 
+def tiles_at_once(rows: int) -> int:
+    """Tiles that a pass over few rows takes: two share the loads of x, if registers suffice."""
+    return 1 if rows > 4 else 2
+
+
 def emit_matmul(
     tape: Tape, pool: Pool, weight: Tiles, record: Any, rows: int, integer: bool, threads: int
 ) -> F32:
@@ -330,7 +379,7 @@ def emit_matmul(
     out = pool.take((groups * at_once, weight.rows))
     values = [weight.data, record, out, weight.rows, weight.units, tiles]
     if rows <= FEW:
-        parts = few_parts(tiles, threads)
+        parts = few_parts(-(-tiles // tiles_at_once(at_once)), threads)
         # What several groups read must stay until the last has.
         kernel = few_rows(weight.format, integer, at_once, weight.stays or groups > 1)
         tape.emit(kernel, parts, [*values, groups], [record], [out])

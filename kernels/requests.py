@@ -1,11 +1,14 @@
 """Weights are asked for before they are needed: some cache lines after each product of a block.
 
 A core waits for a few dozen lines at a time; what it is asked for beyond them is forgotten. So a
-block's requests are spread over its products, and go out again halfway, but for small blocks of
-which one row is multiplied: the processor's own guesses fill those gaps.
+block's requests are spread over its products, and go out again nearer to their use, but for small
+blocks of which one row is multiplied: the processor's own guesses fill those gaps.
 
-Milliseconds of a step of a 1.07B model, by turns, where memory gives 53 GB/s / 88 GB/s; all lines
-once before each block, 8192 bytes ahead, against this:
+How to ask depends on who made the core. AMD's take lines that are read once past the last cache.
+Intel's have only the first level's 16 buffers for such lines, 5 GB/s, but fetch well into the
+second level. Milliseconds of a step of a 1.07B model, by turns.
+
+AMD Zen 5, where memory gives 53 / 88 GB/s, all lines once before each block, against this:
 
     q6_k, 1 row     20.0   17.5  /  13.4   12.7        q4_0, 1 row    12.6   12.5  /  8.6   8.5
           4 rows    18.8   18.3  /  16.7   14.9              4 rows   13.3   13.4  / 10.8  10.4
@@ -14,16 +17,38 @@ once before each block, 8192 bytes ahead, against this:
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .tiles.lanes import prefetch, prefetch_once
+from .isa import AMD
+from .tiles.lanes import prefetch, prefetch_once, prefetch_second
 from .trace import unrolled, void
 
-ONE_ROW, ROWS = 8192, 10240  # bytes from use to request, of one row and of more
-AGAIN = 4096  # and of the second request
-LARGE = 320  # bytes of a block up to which one row asks once
 FIRST = 4096  # bytes that a part asks for before it starts
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How to ask: bytes from use to request, and which request."""
+
+    one_row: int
+    rows: int
+    again: int  # of the second request
+    large: int  # bytes of a block up to which one row asks once
+    kept: Callable[[Any], None]  # what is for the last cache
+    once: Callable[[Any], None]  # what a step reads once
+    nearer: Callable[[Any], None] | None = None  # the second request; None is the first again
+
+    @property
+    def apart(self) -> bool:
+        """Whether what the last cache keeps is asked for otherwise."""
+        return self.kept is not self.once
+
+
+ZEN = Manner(8192, 10240, 4096, 320, prefetch, prefetch_once)
+OTHER = Manner(6144, 6144, 3072, 0, prefetch_second, prefetch_second, prefetch)
+HERE = ZEN if AMD else OTHER
 
 
 @dataclass(frozen=True)
@@ -33,31 +58,38 @@ class Requests:
     size: int
     rows: int
     stays: bool
+    manner: Manner = HERE
 
     @property
     def far(self) -> int:
         """Bytes from the block to what it asks for."""
-        return ONE_ROW if self.rows == 1 else ROWS
+        return self.manner.one_row if self.rows == 1 else self.manner.rows
 
     @property
     def near(self) -> int:
         """And to what it asks for once more."""
-        return AGAIN
+        return self.manner.again
 
-    def after(self, product: int, products: int, far: Any, near: Any) -> None:
-        """Ask for what is this product's share of the lines at `far`, and at `near` once more."""
-        ask, lines = prefetch if self.stays else prefetch_once, -(-self.size // 64)
-        again = self.rows > 1 or self.size > LARGE
+    @property
+    def ask(self) -> Callable[[Any], None]:
+        """Ask for one line for the first time."""
+        return self.manner.kept if self.stays else self.manner.once
+
+    def after(self, product: int, products: int, asks: Sequence[tuple[Any, Any]]) -> None:
+        """Ask for this product's share of the lines at each (far, near), at `near` once more."""
+        lines, nearer = -(-self.size // 64), self.manner.nearer or self.ask
+        again = self.rows > 1 or self.size > self.manner.large
         for line in range(product * lines // products, (product + 1) * lines // products):
-            ask(far + 64 * line)
-            if again:
-                ask(near + 64 * line)
+            for far, near in asks:
+                self.ask(far + 64 * line)
+                if again:
+                    nearer(near + 64 * line)
 
     def whole(self) -> Any:
         """ask(block): all of them at once, callable in kernels."""
 
         @unrolled(lambda block: void)
         def ask(block: Any) -> None:
-            self.after(0, 1, block + self.far, block + self.near)
+            self.after(0, 1, [(block + self.far, block + self.near)])
 
         return ask

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .requests import HERE
+
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
@@ -30,12 +32,15 @@ def _bytes(size: str) -> int:
 class Residence:
     """Room in the last cache for the matrices of a model of `model_bytes`.
 
-    All stay if they fit together, or if the cache's size is not known.
+    All stay if they fit together, if the cache's size is not known, or if they are not asked for
+    otherwise (`apart`).
     """
 
-    def __init__(self, model_bytes: int, cache_bytes: int | None = None) -> None:
+    def __init__(
+        self, model_bytes: int, cache_bytes: int | None = None, apart: bool = HERE.apart
+    ) -> None:
         cache = last_cache_bytes() if cache_bytes is None else cache_bytes
-        self._all = not cache or model_bytes <= cache // 4 * 3
+        self._all = not cache or not apart or model_bytes <= cache // 4 * 3
         self._left = cache // 2
 
     def stays(self, matrix_bytes: int) -> bool:

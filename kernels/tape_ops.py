@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..formats.gguf import TensorInfo
 from . import elementwise
 from .activations import ALWAYS, RECORD, SHARE, arrange, quantise
+from .arena import Arena
 from .attention import Shape, emit_attention
 from .decay import decay
 from .elementwise import ACTIVATIONS, GATES
@@ -52,6 +53,7 @@ class TapeOps:
         """`kept`: tiles that need not be packed; `model_bytes`: what a step may read of weights."""
         self.integer, self.threads = integer, threads
         self._kept, self._residence = kept, Residence(model_bytes)
+        self._arena = Arena()
         self.packed: Kept = {}  # all matrices that were loaded
         self.pool = Pool()
         self.tape = Tape()
@@ -70,10 +72,10 @@ class TapeOps:
     def matrix(self, tensor: TensorInfo) -> Tiles | Experts:
         loaded: Tiles | Experts
         if len(tensor.shape) == 3:
-            loaded = load_experts(tensor, self.threads, self._kept)
+            loaded = load_experts(tensor, self.threads, self._kept, self._arena.take)
             tiles = loaded.tiles
         else:
-            tiles = load_tiles(tensor, self.threads, self._kept)
+            tiles = load_tiles(tensor, self.threads, self._kept, self._arena.take)
             loaded = tiles = replace(tiles, stays=self._residence.stays(tiles.data.nbytes))
         self.packed[tensor.name] = tiles.format.name, tiles.data
         return loaded

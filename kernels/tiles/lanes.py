@@ -109,6 +109,11 @@ def prefetch(address: int) -> None:
     """Ask for the cache line at `address`, which need not be readable."""
 
 
+@primitive(void, (i64,), lambda b, address: _lower_prefetch(b, address, 2))
+def prefetch_second(address: int) -> None:
+    """The same, but only as near as the second-level cache."""
+
+
 @primitive(void, (i64,), lambda b, address: _lower_prefetch(b, address, 0))
 def prefetch_once(address: int) -> None:
     """The same for a line that is read once: it drives no other out of the last cache."""

@@ -9,7 +9,7 @@ same numbers, more memory.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -30,19 +30,24 @@ from .kept import Kept
 from .pack import ROWS, U8, field_table, pack, tile_count
 
 CHUNK_BYTES = 1 << 24
+Take = Callable[[int], U8]  # memory for so many bytes
 
 
-def load_tiles(tensor: TensorInfo, threads: int, kept: Kept | None = None) -> Tiles:
-    """Pack a tensor [rows, columns], unless it is `kept`.
+def load_tiles(
+    tensor: TensorInfo, threads: int, kept: Kept | None = None, take: Take = aligned
+) -> Tiles:
+    """Pack a tensor [rows, columns] into memory that `take` gives, unless it is `kept`.
 
     Raises ValueError if it has another number of dimensions.
     """
     if len(tensor.shape) != 2:
         raise ValueError(f"{tensor.name}: {len(tensor.shape)} dimensions, expected a matrix")
-    return load_experts(replace(tensor, shape=(1, *tensor.shape)), threads, kept).tiles
+    return load_experts(replace(tensor, shape=(1, *tensor.shape)), threads, kept, take).tiles
 
 
-def load_experts(tensor: TensorInfo, threads: int, kept: Kept | None = None) -> Experts:
+def load_experts(
+    tensor: TensorInfo, threads: int, kept: Kept | None = None, take: Take = aligned
+) -> Experts:
     """Pack a stack of matrices [count, rows, columns], each from a tile of its own on."""
     count, rows, columns = tensor.shape
     form = FORMATS.get(tensor.type.name, FORMATS["f32"])
@@ -52,7 +57,7 @@ def load_experts(tensor: TensorInfo, threads: int, kept: Kept | None = None) -> 
     if data is not None and name == form.name and data.size == size:
         return Experts(Tiles(form, data, rows, columns), count)
     row_bytes = tensor.data.size // max(1, count * rows)
-    tiles = aligned(size)
+    tiles = take(size)
     to = tiles.reshape(count, tile_count(rows), units * form.unit_bytes)
     for matrix, data in zip(to, tensor.data.reshape(count, rows, row_bytes), strict=True):
         for start, stop in _chunks(rows, row_bytes):

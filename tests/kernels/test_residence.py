@@ -28,14 +28,18 @@ def test_size_that_is_no_size_counts_as_none(tmp_path, size):
 
 
 def test_first_matrices_fill_half_of_the_cache():
-    room = Residence(model_bytes=1000, cache_bytes=200)
+    room = Residence(model_bytes=1000, cache_bytes=200, apart=True)
     assert [room.stays(size) for size in (60, 50, 40, 1)] == [True, False, True, False]
 
 
 def test_model_that_fits_stays_whole():
-    room = Residence(model_bytes=150, cache_bytes=200)
+    room = Residence(model_bytes=150, cache_bytes=200, apart=True)
     assert all(room.stays(75) for _ in range(2))
 
 
 def test_everything_stays_where_the_cache_is_not_known():
-    assert Residence(model_bytes=1 << 40, cache_bytes=0).stays(1 << 40)
+    assert Residence(model_bytes=1 << 40, cache_bytes=0, apart=True).stays(1 << 40)
+
+
+def test_everything_stays_where_it_is_not_asked_for_otherwise():
+    assert Residence(model_bytes=1 << 40, cache_bytes=200, apart=False).stays(1 << 40)

@@ -23,8 +23,10 @@ from gnomon.engine.api.registry import REGISTRY
 from gnomon.engine.api.results import EmbeddingModelInfo, EmbeddingModelInstanceInfo
 from gnomon.engine.cli.main import main
 from gnomon.engine.convert import convert
+from gnomon.engine.embed import SIZES
 from gnomon.engine.errors import LMStudioModelNotFoundError, LMStudioValueError
 from gnomon.engine.model import Model
+from gnomon.kernels.matmul import FEW
 
 KEY = "acme/tiny-bert"
 WORDS = "the cat, a bing."
@@ -174,4 +176,5 @@ def test_warm_runs_an_embedding_model(
     monkeypatch.setattr(Model, "hidden", counting)
     assert main(["warm", "-m", KEY]) == 0
     assert capsys.readouterr().err.endswith(f"{KEY} is ready\n")
-    assert set(rows) == {8, 16, 32}
+    assert min(rows) == SIZES[0]
+    assert max(rows) > FEW
