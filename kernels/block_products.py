@@ -85,6 +85,7 @@ def _add_integers(signed: bool, requests: Requests | None) -> Any:
                 if requests:
                     requests.after(done, 8 * rows, asks)
                     done += 1
+            fence(record)
         return tuple(
             _scaled(total, counts[k], tiles[k // rows], record, rows, k % rows)
             for k, total in enumerate(totals)
