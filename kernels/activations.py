@@ -94,6 +94,11 @@ def arrange_ref(x: F32, rows_at_once: int) -> F32:
     return padded.reshape(groups, rows_at_once, blocks, 32).transpose(0, 2, 1, 3).copy()
 
 
+def step_bytes(integer: bool, rows: int) -> int:
+    """From a block's record to the next one's; those of the second level follow the first's."""
+    return (LEVEL if integer else RECORD) * rows
+
+
 @inline
 def load_block(x, columns, half):
     """16 columns from x + 64 * half; zeros beyond the last column."""

@@ -20,15 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._jit import inline
-from .activations import RECORD
+from .activations import RECORD, step_bytes
 from .experts import Experts
-from .matmul import (
-    direct,
-    float_parts,
-    integer_parts,
-    panel_block_bytes,
-    step_bytes,
-)
+from .few_rows import direct
+from .panels import float_parts, integer_parts, panel_block_bytes
 from .pool import Pool
 from .requests import Requests
 from .simd import (

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .activations import RECORD
-from .matmul import CHUNK, Tiles, direct, few_parts, step_bytes, store_tile
+from .activations import RECORD, step_bytes
+from .few_rows import direct, few_parts, store_tile
+from .matmul import CHUNK, Tiles
 from .pool import Pool
 from .requests import FIRST, Requests
 from .simd import fma, load_f32, load_first, splat, store_first, zeros

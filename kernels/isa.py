@@ -38,4 +38,5 @@ def choose(asked: str | None) -> str:
 
 
 ISA = choose(os.environ.get("GNOMON_ISA"))
+# Whose cores these are decides how weights are asked for, `requests.py`.
 AMD = llvm.get_host_cpu_name().startswith("znver")

@@ -1,0 +1,109 @@
+"""Panels: a tile's blocks unpacked in a thread's scratch, for products that use them many times.
+
+    integer   8 vectors of codes, then the scales, then the minimums
+    float     32 columns of float32
+
+Unpacking and adding give what they give straight from the tile (`few_rows.py`), so the bits are the
+same.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ._jit import inline
+from .block_products import CODE_BYTES, dequantised, float_adder, integer_adder
+from .simd import (
+    load_f32x16,
+    load_i32x16,
+    store_f32x16,
+    store_i32x16,
+    unrolled,
+    vectors,
+    void,
+)
+from .tiles.codes import CODES, TileFormat
+from .tiles.floats import COLUMNS
+
+
+@unrolled(lambda address, codes, scales, minimums: void)
+def store_block(address, codes, scales, minimums):
+    for g, code in enumerate(codes):
+        store_i32x16(address + 64 * g, code)
+    for i, vector in enumerate(scales + minimums):
+        store_f32x16(address + CODE_BYTES + 64 * i, vector)
+
+
+@unrolled(lambda address: CODES)
+def block_codes(address):
+    return tuple(load_i32x16(address + 64 * g) for g in range(8))
+
+
+@unrolled(lambda address, count: vectors(count.literal_value), literal="count")
+def block_vectors(address, count):
+    return tuple(load_f32x16(address + 64 * i) for i in range(count))
+
+
+@unrolled(lambda address, columns: void)
+def store_columns(address, columns):
+    for c, column in enumerate(columns):
+        store_f32x16(address + 64 * c, column)
+
+
+@unrolled(lambda address: COLUMNS)
+def panel_columns(address):
+    return tuple(load_f32x16(address + 64 * c) for c in range(32))
+
+
+def integer_parts(form: TileFormat, rows: int) -> tuple[Any, Any, int]:
+    """Store and add one block of the integer family, and the bytes it takes in a panel."""
+    unpack, groups = form.unpack, form.groups
+    lows = 0 if form.signed else groups
+
+    @inline
+    def store(unit, block, address):
+        codes, scales, minimums = unpack(unit, block)
+        store_block(address, codes, scales, minimums)
+
+    @inline
+    def tile_at(address):
+        codes, scales = block_codes(address), block_vectors(address + CODE_BYTES, groups)
+        return ((codes, scales, block_vectors(address + CODE_BYTES + 64 * groups, lows)),)
+
+    add = integer_adder(form.signed, rows, tile_at)
+    return store, add, CODE_BYTES + 64 * (groups + lows)
+
+
+def float_columns(form: TileFormat) -> Any:
+    if not form.integer:
+        columns_of = form.columns_of
+        return inline(lambda unit, block: columns_of(unit))
+    unpack, signed = form.unpack, int(form.signed)
+
+    @inline
+    def columns(unit, block):
+        codes, scales, minimums = unpack(unit, block)
+        return dequantised(codes, scales, minimums, signed)
+
+    return columns
+
+
+def float_parts(form: TileFormat, rows: int) -> tuple[Any, Any, int]:
+    columns = float_columns(form)
+
+    @inline
+    def store(unit, block, address):
+        store_columns(address, columns(unit, block))
+
+    @inline
+    def tile_at(address):
+        return (panel_columns(address),)
+
+    return store, float_adder(tile_at), 2048
+
+
+def panel_block_bytes(form: TileFormat, integer: bool) -> int:
+    """Bytes of 32 columns of 16 rows, unpacked."""
+    if not integer:
+        return 2048
+    return CODE_BYTES + 64 * form.groups * (1 if form.signed else 2)
