@@ -102,7 +102,8 @@ def attention_ref(
 def _passes(types: tuple[str, str], pairs: int, widen: bool) -> Any:
     """The three passes over one segment, for a run of tiles that share a page table.
 
-    `widen`: keys and values of a page are first turned to float32 in a panel.
+    `widen`: keys and values of a page are first turned to float32 in a panel. Else what is read
+    next is asked for, at last the keys of page `following`.
     """
     key, value = (KV_TYPES[name] for name in types)
     wide_key, wide_value = widen and key.name != "f32", widen and value.name != "f32"
@@ -117,7 +118,7 @@ def _passes(types: tuple[str, str], pairs: int, widen: bool) -> Any:
     @inline
     def passes(
         start, low, high, table, key_at, value_at, dim, padded, tiles, queries, query, ranges, caps,
-        panel, work, states, state_size,
+        panel, work, states, state_size, following,
     ):  # fmt: skip
         first, last = max(low, start) // PAGE, min(high, start + SEGMENT - 1) // PAGE
         stride = (dim + LANES - 1) // LANES * LANES * 4
@@ -149,7 +150,10 @@ def _passes(types: tuple[str, str], pairs: int, widen: bool) -> Any:
             clear_sums(state, queries, padded)
         for page in range(first, last + 1):
             values = load_i64(table + 8 * page) + value_at
-            ahead = load_i64(table + 8 * min(page + 1, last)) + value_at - values
+            after = load_i64(table + 8 * min(page + 1, last)) + value_at
+            if page == last:
+                after = load_i64(table + 8 * min(following, high // PAGE)) + key_at
+            ahead = after - values
             if wide_value:
                 begin = max(low - page * PAGE, 0) // 16 * 16
                 end = (min(high - page * PAGE, PAGE - 1) // 16 + 1) * 16
@@ -220,7 +224,7 @@ def attend_many(key_type: str, value_type: str) -> Kernel:
                 for segment in range(low // SEGMENT, high // SEGMENT + 1):
                     passes(
                         segment * SEGMENT, low, high, table, key_at, value_at, key_dim, padded,
-                        tiles, queries, query, ranges, caps, panel, work, states, size,
+                        tiles, queries, query, ranges, caps, panel, work, states, size, 0,
                     )  # fmt: skip
                     for tile in range(tiles):
                         merge(merged + size * tile, states + size * tile, queries, padded)
@@ -283,6 +287,7 @@ def attend_few(key_type: str, value_type: str, pairs: int) -> Kernel:
                         passes(
                             segment * SEGMENT, low, high, table, key_at, value_at, key_dim, padded,
                             1, queries, query, ranges, caps, 0, work, slot + segment * size, size,
+                            (segment + splits) * (SEGMENT // PAGE),
                         )  # fmt: skip
                         segment += splits
                 index += taken

@@ -18,6 +18,7 @@ import numpy as np
 from ._jit import inline
 from .kv_pages import PAGE
 from .kv_types import BLOCK, LANES, LOAD, KvType, row_loader, weight
+from .requests import HERE
 from .simd import (
     div,
     exceeds,
@@ -45,7 +46,6 @@ from .simd import (
     void,
     zeros,
 )
-from .tiles.lanes import prefetch
 from .vmath import exp, tanh
 
 SEGMENT = 2 * PAGE
@@ -66,6 +66,22 @@ def state_bytes(pairs: int, padded: int) -> int:
     return 4 * (HEADER + pairs * padded)
 
 
+def _asker(size: int, ask: bool) -> Any:
+    """ask_for(near, far): `size` bytes at each place, if `ask`.
+
+    What is read soon is asked for nearer than what is read a piece later, as in `requests.py`.
+    """
+
+    @unrolled(lambda near, far: void)
+    def ask_for(near, far):
+        for offset in range(0, size if ask else 0, 64):
+            HERE.kept(far + offset)
+            if HERE.nearer:
+                HERE.nearer(near + offset)
+
+    return ask_for
+
+
 # --- scores ---------------------------------------------------------------------------------------
 
 
@@ -82,19 +98,19 @@ def _put_scores(pairs: int, blocks: int) -> Any:
 def _number_scores(kind: KvType, pairs: int, blocks: int, ask: bool) -> Any:
     load, put, count = LOAD[kind.name], _put_scores(pairs, blocks), pairs * blocks
     size = LANES * kind.step_bytes
+    ask_for = _asker(size * blocks, ask)
 
-    @unrolled(lambda address, stride, ahead: vectors(blocks))
-    def columns(address, stride, ahead):
-        for v in range(blocks if ask else 0):
-            prefetch(address + v * stride + ahead)
+    @unrolled(lambda address, stride: vectors(blocks))
+    def columns(address, stride):
         return tuple(load(address + v * stride) for v in range(blocks))
 
     @inline
-    def scores(query, stride, keys, dim, out, scale, ahead):
+    def scores(query, stride, keys, dim, out, scale, near, far):
         totals = zeros(count)
         for d in range(dim):
-            vecs = columns(keys + size * d, size * dim, ahead)
-            totals = rank1(totals, vecs, query + 4 * d, stride)
+            wanted = keys + size * blocks * d  # in the order in which they lie
+            ask_for(wanted + near, wanted + far)
+            totals = rank1(totals, columns(keys + size * d, size * dim), query + 4 * d, stride)
         put(totals, out, scale)
 
     return scores
@@ -103,6 +119,7 @@ def _number_scores(kind: KvType, pairs: int, blocks: int, ask: bool) -> Any:
 def _block_scores(kind: KvType, pairs: int, blocks: int, ask: bool) -> Any:
     form, put, count = kind.form, _put_scores(pairs, blocks), pairs * blocks
     unpack, signed, size = form.unpack, form.signed, form.unit_bytes
+    ask_for = _asker(size, ask)
 
     @unrolled(lambda totals, *rest: totals)
     def add_unit(totals, units, query, stride):
@@ -115,19 +132,14 @@ def _block_scores(kind: KvType, pairs: int, blocks: int, ask: bool) -> Any:
                     out[i * blocks + v] = fma(number, column[v], out[i * blocks + v])
         return tuple(out)
 
-    @unrolled(lambda address: void)
-    def ask_for(address):
-        for offset in range(0, size if ask else 0, 64):
-            prefetch(address + offset)
-
     @inline
-    def scores(query, stride, keys, dim, out, scale, ahead):
+    def scores(query, stride, keys, dim, out, scale, near, far):
         totals = zeros(count)
         row = dim // BLOCK * size
         for unit in range(dim // BLOCK):
             at = keys + size * unit
-            ask_for(at + ahead)
-            ask_for(at + row + ahead)
+            ask_for(at + near, at + far)
+            ask_for(at + row + near, at + row + far)
             both = (unpack(at, 0), unpack(at + row, 0))
             totals = add_unit(totals, both, query + 4 * BLOCK * unit, stride)
         put(totals, out, scale)
@@ -139,7 +151,7 @@ def make_scores(kind: KvType, pairs: int, ask: bool) -> Any:
     """Scores of a tile's queries with the keys of a page that any of them sees.
 
     scores(query, stride, keys, dim, limits, start, out, scale, ahead): `start` is the page's first
-    position; with `ask`, what lies `ahead` bytes further on is needed next.
+    position; with `ask`, the piece `ahead` bytes further on is read next.
     """
     blocks = 2 if pairs > 4 or kind.quantised else 4
     some = (_block_scores if kind.quantised else _number_scores)(kind, pairs, blocks, ask)
@@ -148,9 +160,10 @@ def make_scores(kind: KvType, pairs: int, ask: bool) -> Any:
     @inline
     def scores(query, stride, keys, dim, limits, start, out, scale, ahead):
         low, high, _, _ = cut(limits, start, PAGE)
+        row = dim // kind_step * row_bytes
         for k in range(low // step * step, high, step):
-            at = keys + dim // kind_step * row_bytes * k
-            some(query, stride, at, dim, out + 4 * k, scale, ahead)
+            near = row * step if k + step < PAGE else ahead - row * k
+            some(query, stride, keys + row * k, dim, out + 4 * k, scale, near, ahead)
 
     kind_step = kind.step
     return scores
@@ -219,6 +232,7 @@ def soften(scores, start, range_, cap, state, lane):
 def _sums(kind: KvType, pairs: int, width: int, ask: bool = False) -> Any:
     """Add p[query] * value over positions begin..end, for 16 * width numbers of the values."""
     load, size = row_loader(kind, width), width * LANES // kind.step * kind.step_bytes
+    ask_for, half = _asker(size, ask), PAGE // 2
 
     @unrolled(lambda address, stride: vectors(pairs * width))
     def take(address, stride):
@@ -231,17 +245,13 @@ def _sums(kind: KvType, pairs: int, width: int, ask: bool = False) -> Any:
             for v in range(width):
                 store_f32x16(address + stride * i + 64 * v, totals[i * width + v])
 
-    @unrolled(lambda address: void)
-    def ask_for(address):
-        for offset in range(0, size if ask else 0, 64):
-            prefetch(address + offset)
-
     @inline
     def sums(p, values, row_bytes, begin, end, to, stride, ahead):
         totals = take(to, stride)
         for position in range(begin, end):
             at = values + position * row_bytes
-            ask_for(at + ahead)
+            near = half * row_bytes if position < half else ahead - half * row_bytes
+            ask_for(at + near, at + ahead)
             totals = rank1(totals, load(at), p + 4 * position, ROW)
         put(totals, to, stride)
 

@@ -7,6 +7,7 @@ the system while the pool lives, so addresses on a tape stay valid.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from typing import Any
 
@@ -44,7 +45,7 @@ class Pool:
     def take(self, shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> NDArray[Any]:
         """An array of undefined content."""
         kind = np.dtype(dtype)
-        size = max(ALIGN, -(-int(np.prod(shape)) * kind.itemsize // ALIGN) * ALIGN)
+        size = max(ALIGN, -(-math.prod(shape) * kind.itemsize // ALIGN) * ALIGN)
         free = self._free[size]
         memory = free.pop() if free else self._new(size)
         return np.asarray(_Block(self, memory, shape, kind))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import inspect
+import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -61,13 +62,8 @@ class Kernel:
         if len(values) != len(self._real):
             wanted = ", ".join(self.parameters)
             raise TypeError(f"{self.name}: {len(values)} arguments, expected {wanted}")
-        words = np.zeros(len(values), np.int64)
-        for i, (value, real) in enumerate(zip(values, self._real, strict=True)):
-            if real:
-                words[i : i + 1].view(np.float32)[0] = value
-            else:
-                words[i] = value.ctypes.data if isinstance(value, np.ndarray) else value
-        return words
+        words = [_word(*both) for both in zip(values, self._real, strict=True)]
+        return np.array(words, np.int64)
 
     def run(self, part: int, parts: int, *values: Any) -> None:
         """Run one part now, in the calling thread."""
@@ -77,6 +73,13 @@ class Kernel:
             return
         entry = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 4)(self.address)
         entry(words.ctypes.data, part, parts, 0)
+
+
+def _word(value: Any, real: bool) -> int:
+    if real:
+        word: int = struct.unpack("=q", struct.pack("=fi", value, 0))[0]
+        return word
+    return value.ctypes.data if isinstance(value, np.ndarray) else value
 
 
 def _unpacker(real: list[bool]) -> Any:
@@ -156,6 +159,9 @@ class Tape:
 
 
 def _extent(array: NDArray[Any]) -> tuple[int, int]:
+    if array.flags.c_contiguous:
+        start = array.ctypes.data
+        return start, start + array.nbytes
     low, high = np.lib.array_utils.byte_bounds(array)
     return int(low), int(high)
 

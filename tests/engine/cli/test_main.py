@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import subprocess
@@ -323,3 +324,9 @@ def test_a_reader_that_leaves_is_no_error() -> None:
         assert process.stderr is not None
         process.stdout.close()
         assert (process.stderr.read(), process.wait()) == ("", 0)
+
+
+def test_the_callers_garbage_is_collected_as_often_as_before() -> None:
+    before = gc.get_threshold()
+    assert main(["ls"]) == 0
+    assert gc.get_threshold() == before
