@@ -1,18 +1,18 @@
 """Attention alone, by cache type: GFLOPS of a prompt of 512, GB/s of one row at depth.
 
-    python benchmarks/bench_attention.py [--heads 32/8x64 ...] [--types f16 q8_0 q8_0/f16 ...]
+    pytest benchmarks/bench_attention.py [--types f16,q8_0,q8_0/f16]
 
-`32/8x64` is 32 heads over 8 key heads of 64 numbers; `q8_0/f16` is keys/values. The best of the
-runs that fit in half a second, on `--threads` threads. GB/s counts the cache's bytes that are read,
-GFLOPS the products of queries with keys and of p with values that the mask leaves.
+`32/8x64` is 32 heads over 8 key heads of 64 numbers; `q8_0/f16` is keys/values. GB/s counts the
+cache's bytes that are read, which up to 32k positions may lie in the last cache; GFLOPS the
+products of queries with keys and of p with values that the mask leaves.
 """
 
-import argparse
-import platform
-import time
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np
+import pytest
 
 from gnomon.kernels.attention import Shape, emit_attention
 from gnomon.kernels.kv_pages import PAGE, Region, emit_store, region_after
@@ -21,9 +21,11 @@ from gnomon.kernels.spans import Spans
 from gnomon.kernels.tape import Tape
 from gnomon.kernels.team import team
 
+from .conftest import Bench
+
 TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "iq4_nl", "q8_0/f16")
+HEADS = ("32/8x64", "9/3x64")
 PROMPT, DEPTHS = 512, (4096, 32768)
-SECONDS = 0.5
 
 
 class Cache:
@@ -52,42 +54,40 @@ class Cache:
         table = np.full(len(positions), self.table.ctypes.data)
         return np.stack([table, 0 * positions, positions], axis=1)
 
-    def seconds(self, rows: int, threads: int) -> float:
-        """Best time of attending with the last `rows` positions, their storing included."""
+    def attending(self, rows: int, threads: int) -> Tape:
+        """A tape that attends with the last `rows` positions, their storing included."""
         positions = np.arange(self.length - rows, self.length)
         spans = Spans(self._spans(positions), [self.table] * rows, self.length)
         qkv = self._draw(rows, self.heads), self._draw(rows), self._draw(rows)
-        tape, shape = Tape(), Shape(self.heads, self.dim**-0.5)
-        pool = Pool()
+        tape, pool, shape = Tape(), Pool(), Shape(self.heads, self.dim**-0.5)
         out = emit_attention(tape, pool, qkv, positions, spans, self.region, shape, threads)
-        times = [_run(tape, threads) for _ in range(3)]
-        times = [_run(tape, threads) for _ in range(max(5, int(SECONDS / max(times))))]
-        if not np.isfinite(out).all():
-            raise SystemExit(f"{self.region.key_type}: a result that is not a number")
-        return min(times)
+        tape.keep((qkv, positions, spans, pool, out))
+        _run(tape, threads)
+        assert np.isfinite(out).all(), f"{self.region.key_type}: a result that is not a number"
+        return tape
 
 
-def _run(tape: Tape, threads: int) -> float:
+def _run(tape: Tape, threads: int) -> None:
     with team().lock:
-        start = time.perf_counter()
         tape.run(team(), threads)
-        return time.perf_counter() - start
 
 
-def prompt_gflops(heads: tuple[int, int, int], types: tuple[str, str], threads: int) -> float:
+@pytest.mark.parametrize("heads", HEADS)
+def test_prompt(heads: str, kind: str, bench: Bench) -> None:
     """A causal prompt: row i sees i + 1 keys."""
+    cache = Cache(parse_heads(heads), parse_types(kind), PROMPT)
     seen = PROMPT * (PROMPT + 1) // 2
-    seconds = Cache(heads, types, PROMPT).seconds(PROMPT, threads)
-    return 4e-9 * heads[0] * heads[2] * seen / seconds
+    tape = cache.attending(PROMPT, bench.threads)
+    bench.run(lambda: bench.play(tape), float_products=4 * cache.heads * cache.dim * seen)
 
 
-def depth_gbytes(
-    heads: tuple[int, int, int], types: tuple[str, str], depth: int, threads: int
-) -> float:
+@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize("heads", HEADS)
+def test_one_row(heads: str, depth: int, kind: str, bench: Bench) -> None:
     """One row that sees `depth` keys."""
-    cache = Cache(heads, types, depth)
-    size = cache.region.end / PAGE * depth
-    return 1e-9 * size / cache.seconds(1, threads)
+    cache = Cache(parse_heads(heads), parse_types(kind), depth)
+    tape = cache.attending(1, bench.threads)
+    bench.run(lambda: bench.play(tape), read=cache.region.end / PAGE * depth)
 
 
 def parse_heads(text: str) -> tuple[int, int, int]:
@@ -97,25 +97,7 @@ def parse_heads(text: str) -> tuple[int, int, int]:
     return int(heads), int(kv_heads), int(dim)
 
 
-def main() -> None:
-    """Print one row per cache type."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--heads", nargs="*", default=["32/8x64", "9/3x64"])
-    parser.add_argument("--types", nargs="*", default=TYPES)
-    parser.add_argument("--threads", type=int, default=2)
-    given = parser.parse_args()
-    print(f"{platform.machine()}, Python {platform.python_version()}, {given.threads} threads")
-    for heads in map(parse_heads, given.heads):
-        print(f"{heads[0]} heads, {heads[1]} key heads of {heads[2]}")
-        columns = "".join(f"{f'GB/s at {depth}':>15}" for depth in DEPTHS)
-        print(f"{'type':>10}{'prompt GFLOPS':>15}{columns}")
-        for text in given.types:
-            key, _, value = text.partition("/")
-            types = (key, value or key)
-            row = [prompt_gflops(heads, types, given.threads)]
-            row += [depth_gbytes(heads, types, depth, given.threads) for depth in DEPTHS]
-            print(f"{text:>10}" + "".join(f"{number:15.1f}" for number in row))
-
-
-if __name__ == "__main__":
-    main()
+def parse_types(text: str) -> tuple[str, str]:
+    """q8_0/f16 -> keys q8_0, values f16; f16 -> both."""
+    key, _, value = text.partition("/")
+    return key, value or key

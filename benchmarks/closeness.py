@@ -30,7 +30,7 @@ from gnomon.kernels.team import team
 from gnomon.kernels.tiles.formats import FORMATS
 from gnomon.kernels.tiles.load import load_tiles
 
-from .bench_matmul import prepared_product
+from .products import prepared_product
 
 F32, F64, U8 = NDArray[np.float32], NDArray[np.float64], NDArray[np.uint8]
 TOKENS, OUTPUTS = 64, 256
