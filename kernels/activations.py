@@ -22,28 +22,33 @@ and 0.0064 with one level alone.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ._jit import inline
+from .rows import any_row, isums, maxima, of_row, store_floats, store_ints, sums
 from .simd import (
+    div,
+    exceeds,
     fma,
-    isum_lanes,
+    isplat,
     load_f32x16,
     load_first,
-    max_lanes,
     rint,
+    select,
     splat,
-    store_f32,
     store_f32x16,
     store_i8x16,
     store_i32,
-    sum_lanes,
+    to_f32,
     to_i32,
     vabs,
     vmax,
 )
 from .tape import kernel
+from .trace import i32, unrolled, void
 
 F32 = NDArray[np.float32]
 RECORD = 128  # bytes of 32 columns of one row
@@ -110,52 +115,78 @@ def load_block(x, columns, half):
     return load_first(x + 64 * half, left)
 
 
-@inline
-def store_level(low, high, d, codes, numbers, step):
-    """Write one level of one row: codes from whole floats, then d, sums and d times sums."""
-    first, second = to_i32(low), to_i32(high)
-    store_i8x16(codes, first)
-    store_i8x16(codes + 16, second)
-    store_f32(numbers, d)
-    left, right = -isum_lanes(first), -isum_lanes(second)
+def put_level(low: Any, high: Any, d: Any, codes: Any, numbers: Any, step: Any) -> None:
+    """Write one level of some rows: codes from whole floats, then d, sums and d times sums."""
+    first, second = ([to_i32(row) for row in half] for half in (low, high))
+    for i, (one, other) in enumerate(zip(first, second, strict=True)):
+        store_i8x16(codes + 32 * i, one)
+        store_i8x16(codes + 32 * i + 16, other)
+    left, right = isums(first) * -1, isums(second) * -1
+    store_floats(numbers, d, len(low))
     for field, count in enumerate((left + right, left, right)):
-        store_i32(numbers + (1 + field) * step, count * np.int32(128))
-        store_f32(numbers + (4 + field) * step, np.float32(count) * d)
-    store_i32(numbers + 7 * step, 0)
+        store_ints(numbers + (1 + field) * step, count * 128, len(low))
+        store_floats(numbers + (4 + field) * step, to_f32(count) * d, len(low))
+    store_ints(numbers + 7 * step, isplat(0), len(low))
 
 
-@inline
-def first_level(x, columns, record, row, at_once, share):
-    """One row of a record's first level; returns whether it needs the second."""
-    low, high = load_block(x, columns, 0), load_block(x, columns, 1)
-    top, inverse = largest(low, high)
-    factor = splat(inverse)
-    codes, numbers = record + 32 * row, record + 32 * at_once + 4 * row
-    store_level(
-        rint(low * factor), rint(high * factor), top / SEVEN_BITS, codes, numbers, 4 * at_once
+def scales(low: Any, high: Any) -> tuple[Any, Any]:
+    """max |x| of each row's block, and 127 / that."""
+    top = maxima([vmax(vabs(a), vabs(b)) for a, b in zip(low, high, strict=True)])
+    return top, select(exceeds(top, splat(0.0)), div(splat(SEVEN_BITS), top), splat(0.0))
+
+
+def dominated(low: Any, high: Any, top: Any, share: Any) -> Any:
+    """Of which rows one number holds more than `share` of the block."""
+    squares = sums([a * a + b * b for a, b in zip(low, high, strict=True)])
+    return exceeds(top * top, splat(share) * squares)
+
+
+@unrolled(lambda *given: i32)
+def first_level(low, high, codes, numbers, step, share):
+    """Write the first level of some rows of a record; returns whether one needs the second."""
+    top, inverse = scales(low, high)
+    left, right = (
+        [rint(x * of_row(inverse, i)) for i, x in enumerate(half)] for half in (low, high)
     )
-    return top * top > share * sum_lanes(low * low + high * high)
+    put_level(left, right, div(top, splat(SEVEN_BITS)), codes, numbers, step)
+    return any_row(dominated(low, high, top, share))
+
+
+@unrolled(lambda *given: void)
+def second_level(low, high, codes, numbers, step, share):
+    """The second level of the same rows: what the first leaves, or zeros."""
+    top, inverse = scales(low, high)
+    d, two = div(top, splat(SEVEN_BITS)), dominated(low, high, top, share)
+    minus_d, finer = d * -1.0, select(two, inverse * float(STEPS), splat(0.0))
+
+    def rest(x: Any, i: int) -> Any:
+        left = fma(rint(x * of_row(inverse, i)), of_row(minus_d, i), x)
+        return rint(left * of_row(finer, i))
+
+    left, right = ([rest(x, i) for i, x in enumerate(half)] for half in (low, high))
+    d = select(two, div(d, splat(STEPS)), splat(0.0))
+    put_level(left, right, d, codes, numbers, step)
 
 
 @inline
-def second_level(x, columns, record, row, at_once, share):
-    """The same row of the second level: what the first leaves, or zeros."""
-    low, high = load_block(x, columns, 0), load_block(x, columns, 1)
-    top, inverse = largest(low, high)
-    d, factor, minus_d = top / SEVEN_BITS, splat(inverse), splat(-(top / SEVEN_BITS))
-    two = top * top > share * sum_lanes(low * low + high * high)
-    finer = splat(inverse * STEPS) if two else splat(0.0)
-    a = rint(fma(rint(low * factor), minus_d, low) * finer)
-    b = rint(fma(rint(high * factor), minus_d, high) * finer)
-    codes, numbers = record + 32 * row, record + 32 * at_once + 4 * row
-    store_level(a, b, d / STEPS if two else np.float32(0), codes, numbers, 4 * at_once)
+def load_half(x, stride, rows, columns, half):
+    """A half of four rows' blocks; zeros for those beyond `rows`."""
+    return (
+        load_block(x, columns if rows > 0 else 0, half),
+        load_block(x + stride, columns if rows > 1 else 0, half),
+        load_block(x + 2 * stride, columns if rows > 2 else 0, half),
+        load_block(x + 3 * stride, columns if rows > 3 else 0, half),
+    )
 
 
 @inline
-def largest(low, high):
-    """max |x| of a block, and 127 / that."""
-    top = max_lanes(vmax(vabs(low), vabs(high)))
-    return top, SEVEN_BITS / top if top > 0 else np.float32(0)
+def load_rows(x, stride, rows, columns):
+    return load_half(x, stride, rows, columns, 0), load_half(x, stride, rows, columns, 1)
+
+
+@inline
+def load_row(x, columns):
+    return (load_block(x, columns, 0),), (load_block(x, columns, 1),)
 
 
 @kernel("quantise")
@@ -166,19 +197,28 @@ def quantise(
 
     A second level that no row of a record needs is not written.
     """
-    total = groups * blocks
+    total, step = groups * blocks, 4 * at_once
     for index in range(total * part // parts, total * (part + 1) // parts):
         group, block = index // blocks, index % blocks
         record = out + (group * RECORD * blocks + block * LEVEL) * at_once
-        address, flag = x + group * at_once * stride + 128 * block, False
-        for i in range(at_once):
-            left = columns - 32 * block if group * at_once + i < rows else 0
-            flag |= first_level(address + i * stride, left, record, i, at_once, share)
-        store_i32(record + 60 * at_once, np.int32(flag))
-        finer = record + LEVEL * blocks * at_once
-        for i in range(at_once if flag else 0):
-            left = columns - 32 * block if group * at_once + i < rows else 0
-            second_level(address + i * stride, left, finer, i, at_once, share)
+        finer, numbers = LEVEL * blocks * at_once, record + 32 * at_once
+        address, left = x + group * at_once * stride + 128 * block, columns - 32 * block
+        present, flag = rows - group * at_once, np.int32(0)
+        if at_once == 1:
+            low, high = load_row(address, left)
+            flag = first_level(low, high, record, numbers, step, share)
+            if flag:
+                second_level(low, high, record + finer, numbers + finer, step, share)
+            store_i32(numbers + 7 * step, flag)
+            continue
+        for i in range(0, at_once, 4):
+            four = load_rows(address + i * stride, stride, present - i, left)
+            flag |= first_level(four[0], four[1], record + 32 * i, numbers + 4 * i, step, share)
+        store_i32(numbers + 7 * step, flag)
+        for i in range(0, at_once if flag else 0, 4):
+            four = load_rows(address + i * stride, stride, present - i, left)
+            codes, to = record + finer + 32 * i, numbers + finer + 4 * i
+            second_level(four[0], four[1], codes, to, step, share)
 
 
 @kernel("arrange")
