@@ -15,7 +15,10 @@ from typing import NamedTuple
 # Row counts of a step are powers of two: kernels take up to 4 rows at once, then 8 at a time (five
 # cost what eight cost), and a model keeps a recorded tape for each row count.
 LENGTHS = (1, 3, 7, 15, 31, 63)
-GAIN = 1.05  # a draft must promise this much over a plain step
+# A draft must promise this much over a plain step: of several guesses the highest is taken, which
+# is more often too high than too low. With 1.05, texts where drafts fail took 4 to 6 % longer than
+# without drafts on Intel, with 1.2 they take 1 to 3 %.
+GAIN = 1.2
 KEEP = 8
 SURE = 3  # measurements that are believed even if they are high
 FORGET_AFTER = 256  # measurements of any kind
@@ -159,17 +162,17 @@ class DraftPolicy:
 
     def choose(self, offers: Iterable[Offer], most: int) -> tuple[Offer | None, int]:
         """The offer to take and how many tokens to draft (at most `most`), or (None, 0)."""
+        rates = [(offer, min(self.acceptance.rate(offer), 0.999)) for offer in offers]
+        # However long the draft, and if it costs nothing.
+        rates = [(offer, stands) for offer, stands in rates if 1 / (1 - stands) > GAIN]
         plain = self.timings.best(1)
-        if plain is None:
+        if plain is None or not rates:
             return None, 0
         steps = self.timings.steps(plain)
         rewind = self.timings.best(REWIND) or 0.0
         chosen: tuple[Offer | None, int] = (None, 0)
         best = GAIN / plain
-        for offer in offers:
-            stands = min(self.acceptance.rate(offer), 0.999)
-            if 1 / (1 - stands) <= best * steps[0]:  # however long the draft
-                continue
+        for offer, stands in rates:
             each = 0.0 if offer.free else self.timings.draft(offer.kind, plain)
             longest = min(most, offer.longest)
             for length, step in zip(LENGTHS, steps, strict=True):
