@@ -19,6 +19,9 @@ LENGTHS = (1, 3, 7, 15, 31, 63)
 # is more often too high than too low. With 1.05, texts where drafts fail took 4 to 6 % longer than
 # without drafts on Intel, with 1.2 they take 1 to 3 %.
 GAIN = 1.2
+# A draft of a length that was never verified must stand this often: its step is recorded first,
+# which takes as long as ten plain ones and more than a short answer can win.
+FIRST = 0.6
 KEEP = 8
 SURE = 3  # measurements that are believed even if they are high
 FORGET_AFTER = 256  # measurements of any kind
@@ -68,6 +71,10 @@ class Timings:
         """The least of the last measurements; None if there is none or they are too old."""
         seconds, at = self._best.get(what, (None, 0))
         return seconds if self._count - at <= FORGET_AFTER else None
+
+    def tried(self, what: Hashable) -> bool:
+        """Whether it was ever measured."""
+        return what in self._last
 
     def draft(self, kind: Hashable, plain: float) -> float:
         """Seconds of a token that such a drafter guesses, where a step without drafts takes
@@ -178,6 +185,8 @@ class DraftPolicy:
             for length, step in zip(LENGTHS, steps, strict=True):
                 if length > longest:
                     break
+                if stands < FIRST and not self.timings.tried(length + 1):
+                    continue
                 refused = 1 - stands**length
                 seconds = step + length * each + refused * rewind
                 rate = (1 - stands ** (length + 1)) / (1 - stands) / seconds

@@ -137,6 +137,14 @@ def test_drafting_is_tried_again_when_failures_are_long_ago() -> None:
     assert policy.choose([FREE], 16)[1] > 0
 
 
+@pytest.mark.parametrize(("prior", "drafts"), [(0.5, False), (0.7, True)])
+def test_a_length_never_verified_is_tried_only_where_drafts_should_stand(
+    prior: float, drafts: bool
+) -> None:
+    offer = Offer("lookup", prior, 16, free=True)
+    assert (DraftPolicy(measured(r1=1.0)).choose([offer], 16)[1] > 0) == drafts
+
+
 def steps_until_tried(policy: DraftPolicy, offer: Offer) -> int:
     """How many steps pass until another draft is chosen."""
     for count in range(10000):
