@@ -36,7 +36,7 @@ def test_product(kind: str, rows: int, bench: Bench) -> None:
     pool = Pool()
     tapes = cycle([prepared_product(pool, one, x, integer, bench.threads)[0] for one in copies])
     products = 2 * rows * weight.rows * weight.columns
-    # What is fed by memory is a share of its speed, a prompt of the products'.
+    # A prompt reads its weight once in many products: GB/s would say nothing.
     bench.run(
         lambda: bench.play(next(tapes)),
         read=weight.data.nbytes if rows < MANY else 0,
