@@ -16,8 +16,9 @@ Columns beyond the last are zero, as are rows that only fill the record. Records
 then blocks of columns, those of the first level before those of the second: most of what is read is
 then side by side.
 
-Why: on SmolLM2 the mean KL divergence to float32 is 0.0009 with share 1/2 (a fifth of the blocks)
-and 0.0064 with one level alone.
+Why: on 1500 tokens of prose and code the mean KL divergence of SmolLM2 to float32 is 0.0007 with
+share 3/4 (7 % of the blocks; gemma 0.0007), 0.0003 with 1/2 (21 %, prompts 6 to 12 % slower) and
+0.0023 with one level alone.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ from .trace import i32, unrolled, void
 F32 = NDArray[np.float32]
 RECORD = 128  # bytes of 32 columns of one row
 LEVEL = 64  # bytes of one of its levels
-SHARE, ALWAYS = 0.5, 0.0
+SHARE, ALWAYS = 0.75, 0.0
 STEPS, SEVEN_BITS = np.float32(254), np.float32(127)
 
 

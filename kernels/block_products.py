@@ -62,8 +62,10 @@ def _added(total: Any, counts: Sequence[Any], scales: Sequence[Any], d: Any) -> 
 # --- one tile or two, in registers: totals of the first tile's rows, then of the second's ---------
 
 
-def _add_integers(signed: bool, requests: Requests | None) -> Any:
-    """add(totals, tiles, record, asks): one level; each tile is (codes, scales, minimums)."""
+def _add_integers(signed: bool, code: Any, requests: Requests | None) -> Any:
+    """add(totals, tiles, record, asks): one level; each tile is (codes, scales, minimums), and
+    code(codes, g) makes vector g.
+    """
 
     @unrolled(lambda totals, *rest: totals)
     def add(totals, tiles, record, asks):
@@ -77,11 +79,12 @@ def _add_integers(signed: bool, requests: Requests | None) -> Any:
                     counts[k][group] = isplat(load_i32(start + 4 * i))
         # Row by row each product would wait for the one before.
         for g in range(8):
+            vectors = [code(codes, g) for codes, _, _ in tiles]
             for i in range(rows):
                 x, group = isplat(load_i32(record + 32 * i + 4 * g)), g * groups // 8
-                for t, (codes, _, _) in enumerate(tiles):
+                for t, vector in enumerate(vectors):
                     count = counts[t * rows + i]
-                    count[group] = dot4(count[group], codes[g], x)
+                    count[group] = dot4(count[group], vector, x)
                 if requests:
                     requests.after(done, 8 * rows, asks)
                     done += 1
@@ -104,13 +107,16 @@ def _scaled(total: Any, counts: Sequence[Any], tile: Any, record: Any, rows: int
     return total
 
 
-def integer_adder(signed: bool, rows: int, tiles_at: Any, requests: Requests | None = None) -> Any:
+def integer_adder(
+    signed: bool, rows: int, tiles_at: Any, code: Any, requests: Requests | None = None
+) -> Any:
     """add(totals, place, record, finer, asks): the products of the first level, and of the second,
     `finer` bytes on, if there is one.
 
-    tiles_at(place) unpacks the tiles; `requests` go out on the way, to the addresses `asks`.
+    tiles_at(place) and `code` unpack the tiles; `requests` go out on the way, to the addresses
+    `asks`.
     """
-    first, second = _add_integers(signed, requests), _add_integers(signed, None)
+    first, second = _add_integers(signed, code, requests), _add_integers(signed, code, None)
 
     @inline
     def add(totals, place, record, finer, asks):
@@ -149,18 +155,24 @@ def float_adder(tiles_at: Any, requests: Requests | None = None) -> Any:
     return add
 
 
-@unrolled(lambda *given: COLUMNS, literal="signed")
-def dequantised(codes, scales, minimums, signed):
-    """The 32 columns' weights: each product rounded, then the minimum subtracted."""
-    out = []
-    for c in range(32):
-        code = shift_right(codes[c >> 2], 8 * (c & 3)) & 255
-        if signed:
-            code = code - 128
-        group = c * len(scales) // 32
-        weight = to_f32(code) * scales[group]
-        out.append(weight - minimums[group] if minimums else weight)
-    return tuple(out)
+def dequantiser(form: TileFormat) -> Any:
+    """columns(codes, scales, minimums): the 32 columns' weights, each product rounded, then the
+    minimum subtracted.
+    """
+
+    @unrolled(lambda *given: COLUMNS)
+    def columns(codes, scales, minimums):
+        vectors, out = [form.code(codes, g) for g in range(8)], []
+        for c in range(32):
+            code = shift_right(vectors[c >> 2], 8 * (c & 3)) & 255
+            if form.signed:
+                code = code - 128
+            group = c * len(scales) // 32
+            weight = to_f32(code) * scales[group]
+            out.append(weight - minimums[group] if minimums else weight)
+        return tuple(out)
+
+    return columns
 
 
 # --- two tiles, unpacked in memory: totals of the first tile's rows, then of the second's ---------

@@ -23,7 +23,7 @@ from ._jit import inline
 from .activations import RECORD, step_bytes
 from .experts import Experts
 from .few_rows import direct
-from .panels import float_parts, integer_parts, panel_block_bytes
+from .panels import panel_block_bytes, panel_parts
 from .pool import Pool
 from .requests import Requests
 from .simd import (
@@ -200,7 +200,7 @@ def scatter(totals, slots, out, stride, columns):
 
 def panel_pass(form: TileFormat, integer: bool, rows: int) -> Any:
     """A group of `rows` pairs times a tile that is unpacked in a panel."""
-    _, add, block_bytes = (integer_parts if integer else float_parts)(form, rows)
+    _, add, block_bytes = panel_parts(form, integer, rows)
     step = step_bytes(integer, rows)
 
     @inline
@@ -240,7 +240,7 @@ def straight_pass(form: TileFormat, integer: bool, rows: int) -> Any:
 @functools.cache
 def routed_groups(form: TileFormat, integer: bool) -> Kernel:
     """The kernel for groups of an expert's pairs; a tile is unpacked once for all of them."""
-    store, _, block_bytes = (integer_parts if integer else float_parts)(form, 8)
+    store, _, block_bytes = panel_parts(form, integer, 8)
     unit_bytes, per_unit, size = form.unit_bytes, form.columns // 32, form.block_bytes
     ask = Requests(size, 8, stays=False).whole()
     pass_4, pass_8 = (panel_pass(form, integer, rows) for rows in (4, 8))

@@ -56,7 +56,7 @@ def direct(form: TileFormat, integer: bool, rows: int, requests: Requests, tiles
 
     tiles_at = one_at if tiles == 1 else two_at
     if integer:
-        return integer_adder(form.signed, rows, tiles_at, requests)
+        return integer_adder(form.signed, rows, tiles_at, form.code, requests)
     return float_adder(tiles_at, requests)
 
 

@@ -23,7 +23,7 @@ from .activations import RECORD, step_bytes
 from .block_products import PAIR_ROWS, pair_adder
 from .few_rows import few_parts, few_rows, store_tile, tiles_at_once
 from .isa import AMD
-from .panels import float_parts, integer_parts, panel_block_bytes
+from .panels import panel_block_bytes, panel_parts
 from .pool import Pool
 from .requests import Requests
 from .simd import load_first, unrolled, vectors, zeros
@@ -86,7 +86,7 @@ def load_pair(address, stride, near, far):
 @functools.cache
 def many_rows(form: TileFormat, integer: bool) -> Kernel:
     """The kernel for any number of rows, in groups of PAIR_ROWS."""
-    store, _, block_bytes = (integer_parts if integer else float_parts)(form, PAIR_ROWS)
+    store, _, block_bytes = panel_parts(form, integer, PAIR_ROWS)
     add, step, pair = pair_adder(form, integer), step_bytes(integer, PAIR_ROWS), 2 * PAIR_ROWS
     unit_bytes, per_unit, size = form.unit_bytes, form.columns // 32, form.block_bytes
     ask = Requests(size, PAIR_ROWS, stays=False).whole()

@@ -12,31 +12,17 @@ from __future__ import annotations
 from typing import Any
 
 from ._jit import inline
-from .block_products import CODE_BYTES, dequantised, float_adder, integer_adder
+from .block_products import CODE_BYTES, dequantiser, float_adder, integer_adder
 from .simd import (
     load_f32x16,
-    load_i32x16,
     store_f32x16,
     store_i32x16,
     unrolled,
     vectors,
     void,
 )
-from .tiles.codes import CODES, TileFormat
+from .tiles.codes import TileFormat, whole
 from .tiles.floats import COLUMNS
-
-
-@unrolled(lambda address, codes, scales, minimums: void)
-def store_block(address, codes, scales, minimums):
-    for g, code in enumerate(codes):
-        store_i32x16(address + 64 * g, code)
-    for i, vector in enumerate(scales + minimums):
-        store_f32x16(address + CODE_BYTES + 64 * i, vector)
-
-
-@unrolled(lambda address: CODES)
-def block_codes(address):
-    return tuple(load_i32x16(address + 64 * g) for g in range(8))
 
 
 @unrolled(lambda address, count: vectors(count.literal_value), literal="count")
@@ -60,6 +46,13 @@ def integer_parts(form: TileFormat, rows: int) -> tuple[Any, Any, int]:
     unpack, groups = form.unpack, form.groups
     lows = 0 if form.signed else groups
 
+    @unrolled(lambda address, codes, scales, minimums: void)
+    def store_block(address, codes, scales, minimums):
+        for g in range(8):
+            store_i32x16(address + 64 * g, form.code(codes, g))
+        for i, vector in enumerate(scales + minimums):
+            store_f32x16(address + CODE_BYTES + 64 * i, vector)
+
     @inline
     def store(unit, block, address):
         codes, scales, minimums = unpack(unit, block)
@@ -67,10 +60,11 @@ def integer_parts(form: TileFormat, rows: int) -> tuple[Any, Any, int]:
 
     @inline
     def tile_at(address):
-        codes, scales = block_codes(address), block_vectors(address + CODE_BYTES, groups)
-        return ((codes, scales, block_vectors(address + CODE_BYTES + 64 * groups, lows)),)
+        scales = block_vectors(address + CODE_BYTES, groups)
+        minimums = block_vectors(address + CODE_BYTES + 64 * groups, lows)
+        return (((address,), scales, minimums),)
 
-    add = integer_adder(form.signed, rows, tile_at)
+    add = integer_adder(form.signed, rows, tile_at, whole)
     return store, add, CODE_BYTES + 64 * (groups + lows)
 
 
@@ -78,17 +72,18 @@ def float_columns(form: TileFormat) -> Any:
     if not form.integer:
         columns_of = form.columns_of
         return inline(lambda unit, block: columns_of(unit))
-    unpack, signed = form.unpack, int(form.signed)
+    unpack, dequantised = form.unpack, dequantiser(form)
 
     @inline
     def columns(unit, block):
         codes, scales, minimums = unpack(unit, block)
-        return dequantised(codes, scales, minimums, signed)
+        return dequantised(codes, scales, minimums)
 
     return columns
 
 
-def float_parts(form: TileFormat, rows: int) -> tuple[Any, Any, int]:
+def float_parts(form: TileFormat) -> tuple[Any, Any, int]:
+    """The same of the float family."""
     columns = float_columns(form)
 
     @inline
@@ -100,6 +95,11 @@ def float_parts(form: TileFormat, rows: int) -> tuple[Any, Any, int]:
         return (panel_columns(address),)
 
     return store, float_adder(tile_at), 2048
+
+
+def panel_parts(form: TileFormat, integer: bool, rows: int) -> tuple[Any, Any, int]:
+    """Those of the family that is meant."""
+    return integer_parts(form, rows) if integer else float_parts(form)
 
 
 def panel_block_bytes(form: TileFormat, integer: bool) -> int:

@@ -128,16 +128,15 @@ _store_four, _istore_four = (
 )
 
 
-@primitive(f32, (f32x16,), lambda b, x: b.extract_element(x, ir.Constant(I32, 0)))
-def first(x: np.ndarray) -> Any:
-    """Lane 0."""
-    return x[0]
+def _first_lane(kind: Any, number: Any, name: str) -> Any:
+    def body(x: np.ndarray) -> Any:
+        return x[0]
+
+    body.__name__ = name
+    return primitive(number, (kind,), lambda b, x: b.extract_element(x, ir.Constant(I32, 0)))(body)
 
 
-@primitive(i32, (i32x16,), lambda b, x: b.extract_element(x, ir.Constant(I32, 0)))
-def ifirst(x: np.ndarray) -> Any:
-    """Lane 0."""
-    return x[0]
+first, ifirst = _first_lane(f32x16, f32, "first"), _first_lane(i32x16, i32, "ifirst")
 
 
 def store_floats(address: Any, x: Any, count: int) -> None:

@@ -29,7 +29,18 @@ from ..simd import (
     to_f32,
     unrolled,
 )
-from .codes import CODES, HIGH4, LOW1, bits, joined, split_nibbles, tile_format
+from .codes import (
+    CODES,
+    HIGH4,
+    LOW1,
+    bits,
+    in_place,
+    looked_up,
+    nibble,
+    places,
+    tile_format,
+    two_parts,
+)
 from .expand import EXPANSIONS
 from .lanes import byte_table
 
@@ -48,18 +59,8 @@ iq2_level = byte_table("iq2_level", _signed_levels("iq2_s"))
 iq3_level = byte_table("iq3_level", _signed_levels("iq3_xxs"))
 
 
-@unrolled(lambda codes: CODES)
-def iq2_levels(codes: Any) -> Any:
-    return tuple(iq2_level(code) for code in codes)
-
-
-@unrolled(lambda codes: CODES)
-def iq3_levels(codes: Any) -> Any:
-    return tuple(iq3_level(code) for code in codes)
-
-
 @inline
-def nibble(address, g):
+def four_bits(address, g):
     """Number `g` of 4 bits, two in a byte."""
     return shift_right(load_u8x16(address + 16 * (g >> 1)), 4 * (g & 1)) & isplat(15)
 
@@ -74,14 +75,13 @@ def half_steps(number):
 
 @inline
 def codes_iq2(unit, block):
-    codes = bits(unit + 512 * (block >> 2), 2 * (block & 3), 0x03)
-    return iq2_levels(joined(codes, bits(unit + 1024, block - 2, 0x04)))
+    return unit + 512 * (block >> 2), 2 * (block & 3), unit + 1024, block - 2
 
 
 @inline
 def unpack_iq2_xxs(unit, block):
     d = load_f16x16(unit + 1600) * splat(1 / 8)
-    return codes_iq2(unit, block), (d * half_steps(nibble(unit + 1536, block)),), ()
+    return codes_iq2(unit, block), (d * half_steps(four_bits(unit + 1536, block)),), ()
 
 
 @inline
@@ -98,8 +98,7 @@ def unpack_iq2_s(unit, block):
 @inline
 def unpack_iq3_xxs(unit, block):
     d = load_f16x16(unit + 2112) * splat(1 / 4)
-    codes = iq3_levels(split_nibbles(unit + 256 * block))
-    return codes, (d * half_steps(nibble(unit + 2048, block)),), ()
+    return (unit + 256 * block,), (d * half_steps(four_bits(unit + 2048, block)),), ()
 
 
 @unrolled(lambda address: CODES)
@@ -112,7 +111,7 @@ def odd_nibbles(address: Any) -> Any:
 
 @inline
 def unpack_iq3_s(unit, block):
-    scale = nibble(unit + 2048, block)
+    scale = four_bits(unit + 2048, block)
     d = load_f16x16(unit + 2112) * splat(1 / 8)
     return odd_nibbles(unit + 256 * block), (d * to_f32(scale + scale + isplat(1)),), ()
 
@@ -122,12 +121,13 @@ def unpack_iq3_s(unit, block):
 
 @inline
 def unpack_iq1_s(unit, block):
-    both = nibble(unit + 1024, block)
+    both = four_bits(unit + 1024, block)
     scale = both & isplat(7)
     a = load_f16x16(unit + 1088) * to_f32(scale + scale + isplat(1))
     eighths = to_f32(isplat(7) + shift_left(shift_right(both, 3), 1))
-    codes = bits(unit + 512 * (block >> 2), 2 * (block & 3), 0x03)
-    return codes, (a,), (a * (eighths * splat(0.125)),)
+    mask, unit_of = places(2 * (block & 3), 2)
+    codes = unit + 512 * (block >> 2), mask
+    return codes, (a * unit_of,), (a * (eighths * splat(0.125)),)
 
 
 @unrolled(lambda codes, minus: CODES)
@@ -159,12 +159,15 @@ def _codebook(name: str, fields: tuple[tuple[int, ...], ...], unpack: Any, **res
     return tile_format(name, 256, *fields, unpack=unpack, expand=EXPANSIONS[name], **rest)
 
 
+IQ2_CODE = looked_up(iq2_level, two_parts(0x03, 0x04))
+IQ3_CODE = looked_up(iq3_level, nibble)
+
 CODEBOOKS = (
-    _codebook("iq1_s", IQ1_S, unpack_iq1_s),
+    _codebook("iq1_s", IQ1_S, unpack_iq1_s, code=in_place),
     _codebook("iq1_m", IQ1_M, unpack_iq1_m, signed=True, groups=2),
-    _codebook("iq2_xxs", IQ2_XXS, unpack_iq2_xxs, signed=True),
-    _codebook("iq2_xs", IQ2_S, unpack_iq2_s, signed=True, groups=2),
-    _codebook("iq2_s", IQ2_S, unpack_iq2_s, signed=True, groups=2),
-    _codebook("iq3_xxs", IQ3, unpack_iq3_xxs, signed=True),
+    _codebook("iq2_xxs", IQ2_XXS, unpack_iq2_xxs, code=IQ2_CODE, signed=True),
+    _codebook("iq2_xs", IQ2_S, unpack_iq2_s, code=IQ2_CODE, signed=True, groups=2),
+    _codebook("iq2_s", IQ2_S, unpack_iq2_s, code=IQ2_CODE, signed=True, groups=2),
+    _codebook("iq3_xxs", IQ3, unpack_iq3_xxs, code=IQ3_CODE, signed=True),
     _codebook("iq3_s", IQ3, unpack_iq3_s, signed=True),
 )

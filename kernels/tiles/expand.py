@@ -33,16 +33,16 @@ SIGNS = 256  # words of the table before the grid
 
 @dataclass(frozen=True)
 class Expansion:
-    """How blocks of one codebook type become blocks of codes.
+    """How blocks of one type become blocks that unpack faster.
 
-    `kernel(blocks, out, table, count)` takes `table()`: for each byte of signs what it does to 8
-    codes, then the codes of each row of the grid; 8 or 4 bytes of a word.
+    `kernel(blocks, out, table, count)` takes `table()`, or 0: for each byte of signs what it does
+    to 8 codes, then the codes of each row of the grid; 8 or 4 bytes of a word.
     """
 
     name: str
     bytes: int
     kernel: Kernel
-    table: Callable[[], I64]
+    table: Callable[[], I64] | None = None
 
 
 # --- tables ---------------------------------------------------------------------------------------

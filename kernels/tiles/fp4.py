@@ -23,23 +23,12 @@ from ..simd import (
     shift_right,
     splat,
     to_f32,
-    unrolled,
 )
-from .codes import CODES, LOW4, split_nibbles, tile_format
+from .codes import LOW4, TileFormat, looked_up, nibble, tile_format
 from .lanes import byte_table
 
 fp4_level = byte_table("fp4_level", [8 * int(v) + 128 for v in mxfp4.LEVELS])
 iq4_level = byte_table("iq4_level", [int(v) + 128 for v in iq4_nl.LEVELS])
-
-
-@unrolled(lambda codes: CODES)
-def fp4_levels(codes: Any) -> Any:
-    return tuple(fp4_level(code) for code in codes)
-
-
-@unrolled(lambda codes: CODES)
-def iq4_levels(codes: Any) -> Any:
-    return tuple(iq4_level(code) for code in codes)
 
 
 @inline
@@ -52,7 +41,7 @@ def half_e8m0(e):
 @inline
 def unpack_mxfp4(unit, block):
     scale = half_e8m0(load_u8x16(unit)) * splat(1 / 8)
-    return fp4_levels(split_nibbles(unit + 16)), (scale,), ()
+    return (unit + 16,), (scale,), ()
 
 
 @inline
@@ -67,24 +56,24 @@ def half_ue4m3(code):
     return select(less(code, isplat(127)), value, past)
 
 
-@unrolled(lambda address: CODES)
-def nibbles_of_8(address: Any) -> Any:
-    """Two runs of two vectors: columns 0..7 of a run in the low nibbles, 8..15 in the high ones."""
-    raw = [load_i32x16(address + 64 * g) for g in range(4)]
-    low, high = [v & LOW4 for v in raw], [shift_right(v, 4) & LOW4 for v in raw]
-    return (*low[:2], *high[:2], *low[2:], *high[2:])
+def nibble_of_8(codes: Any, g: int) -> Any:
+    """(address): two runs of two vectors, columns 0..7 of a run in the low nibbles, 8..15 in the
+    high ones.
+    """
+    raw = load_i32x16(codes[0] + 128 * (g // 4) + 64 * (g % 2))
+    return raw & LOW4 if g % 4 < 2 else shift_right(raw, 4) & LOW4
 
 
 @inline
 def unpack_nvfp4(unit, block):
     first = half_ue4m3(load_u8x16(unit + 32 * block)) * splat(1 / 8)
     second = half_ue4m3(load_u8x16(unit + 32 * block + 16)) * splat(1 / 8)
-    return fp4_levels(nibbles_of_8(unit + 64 + 256 * block)), (first, second), ()
+    return (unit + 64 + 256 * block,), (first, second), ()
 
 
 @inline
 def unpack_iq4_nl(unit, block):
-    return iq4_levels(split_nibbles(unit + 32)), (load_f16x16(unit),), ()
+    return (unit + 32,), (load_f16x16(unit),), ()
 
 
 @inline
@@ -92,21 +81,23 @@ def unpack_iq4_xs(unit, block):
     low = shift_right(load_u8x16(unit + 64 + 16 * (block >> 1)), 4 * (block & 1)) & isplat(15)
     top = shift_right(load_u8x16(unit + 32 + 16 * (block >> 2)), 2 * (block & 3)) & isplat(3)
     scale = load_f16x16(unit) * to_f32((low | shift_left(top, 4)) - isplat(32))
-    return iq4_levels(split_nibbles(unit + 128 + 256 * block)), (scale,), ()
+    return (unit + 128 + 256 * block,), (scale,), ()
 
+
+MXFP4, NVFP4 = ((0, 1, 1), (1, 4, 4)), ((0, 4, 1), (4, 8, 4))
+IQ4_NL, IQ4_XS = ((0, 1, 2), (2, 4, 4)), ((0, 1, 2), (2, 2, 1), (4, 4, 1), (8, 32, 4))
+
+
+def _fp4(name: str, columns: int, fields: tuple[tuple[int, ...], ...], **rest: Any) -> TileFormat:
+    return tile_format(name, columns, *fields, signed=True, **rest)
+
+
+FP4_CODE, FP4_CODE_OF_8 = looked_up(fp4_level, nibble), looked_up(fp4_level, nibble_of_8)
+IQ4_CODE = looked_up(iq4_level, nibble)
 
 FP4 = (
-    tile_format("mxfp4", 32, (0, 1, 1), (1, 4, 4), unpack=unpack_mxfp4, signed=True),
-    tile_format("nvfp4", 64, (0, 4, 1), (4, 8, 4), unpack=unpack_nvfp4, signed=True, groups=2),
-    tile_format("iq4_nl", 32, (0, 1, 2), (2, 4, 4), unpack=unpack_iq4_nl, signed=True),
-    tile_format(
-        "iq4_xs",
-        256,
-        (0, 1, 2),
-        (2, 2, 1),
-        (4, 4, 1),
-        (8, 32, 4),
-        unpack=unpack_iq4_xs,
-        signed=True,
-    ),
+    _fp4("mxfp4", 32, MXFP4, unpack=unpack_mxfp4, code=FP4_CODE),
+    _fp4("nvfp4", 64, NVFP4, unpack=unpack_nvfp4, code=FP4_CODE_OF_8, groups=2),
+    _fp4("iq4_nl", 32, IQ4_NL, unpack=unpack_iq4_nl, code=IQ4_CODE),
+    _fp4("iq4_xs", 256, IQ4_XS, unpack=unpack_iq4_xs, code=IQ4_CODE),
 )

@@ -18,13 +18,15 @@ from ..simd import (
     splat,
     to_f32,
 )
-from .codes import bits, joined, tile_format
+from .codes import bits, in_place, joined, places, tile_format, two_parts
+from .regroup import REGROUP_Q3_K
 
 
 @inline
 def unpack_q2_k(unit, block):
-    codes = bits(unit + 256 + 512 * (block >> 2), 2 * (block & 3), 0x03)
-    d, low = load_f16x16(unit + 1280), load_f16x16(unit + 1312)
+    mask, unit_of = places(2 * (block & 3), 2)
+    codes = unit + 256 + 512 * (block >> 2), mask
+    d, low = load_f16x16(unit + 1280) * unit_of, load_f16x16(unit + 1312)
     first, second = load_u8x16(unit + 32 * block), load_u8x16(unit + 32 * block + 16)
     scales = d * to_f32(first & isplat(15)), d * to_f32(second & isplat(15))
     return (
@@ -35,20 +37,20 @@ def unpack_q2_k(unit, block):
 
 
 @inline
-def scale_q3_k(address, group):
-    """The 6-bit scale of 16 columns, less 32: low nibbles in 8 bytes, then the top pairs in 4."""
-    low = shift_right(load_u8x16(address + 16 * (group & 7)), 4 * (group >> 3)) & isplat(15)
-    top = shift_right(load_u8x16(address + 128 + 16 * (group & 3)), 2 * (group >> 2)) & isplat(3)
-    return to_f32((low | shift_left(top, 4)) - isplat(32))
+def codes_q3_k(unit, block):
+    """32 times the codes, from what `regroup.py` made of them."""
+    if block < 6:
+        return bits(unit + 512 * (block >> 1), -3 * (block & 1), 0xE0)
+    low = bits(unit + 512 * (block - 6), -5, 0x60)
+    return joined(low, bits(unit + 1024, block - 13, 0x80))
 
 
 @inline
 def unpack_q3_k(unit, block):
-    low = bits(unit + 512 + 512 * (block >> 2), 2 * (block & 3) - 5, 0x60)
-    codes = joined(low, bits(unit, block - 7, 0x80))
-    d = load_f16x16(unit + 1728) * splat(1 / 32)
-    first, second = scale_q3_k(unit + 1536, 2 * block), scale_q3_k(unit + 1536, 2 * block + 1)
-    return codes, (d * first, d * second), ()
+    d = load_f16x16(unit + 1792) * splat(1 / 32)
+    first = d * to_f32(load_i8x16(unit + 1536 + 32 * block))
+    second = d * to_f32(load_i8x16(unit + 1536 + 32 * block + 16))
+    return codes_q3_k(unit, block), (first, second), ()
 
 
 @inline
@@ -82,8 +84,9 @@ def scaled(unit, block):
 
 @inline
 def unpack_q4_k(unit, block):
-    scales, minimums = scaled(unit, block)
-    return bits(unit + 256 + 512 * (block >> 1), 4 * (block & 1), 0x0F), scales, minimums
+    (scale,), minimums = scaled(unit, block)
+    mask, unit_of = places(4 * (block & 1), 4)
+    return (unit + 256 + 512 * (block >> 1), mask), (scale * unit_of,), minimums
 
 
 @inline
@@ -96,24 +99,25 @@ def unpack_q5_k(unit, block):
 @inline
 def unpack_q6_k(unit, block):
     half, k = block >> 2, block & 3
-    low = bits(unit + 1024 * half + 512 * (k & 1), 4 * (k >> 1) - 2, 0x3C)
-    codes = joined(low, bits(unit + 2048 + 512 * half, 2 * k - 6, 0xC0))
+    low, high = unit + 1024 * half + 512 * (k & 1), unit + 2048 + 512 * half
     d = load_f16x16(unit + 3328) * splat(1 / 4)
     first = d * to_f32(load_i8x16(unit + 3072 + 32 * block))
     second = d * to_f32(load_i8x16(unit + 3072 + 32 * block + 16))
-    return codes, (first, second), ()
+    return (low, 4 * (k >> 1) - 2, high, 2 * k - 6), (first, second), ()
 
 
 Q2_K = ((0, 16, 1), (16, 16, 4), (80, 1, 2), (82, 1, 2))
-Q3_K = ((0, 8, 4), (32, 16, 4), (96, 12, 1), (108, 1, 2))
+Q3_K = ((0, 24, 4), (96, 16, 1), (112, 1, 2))  # as `regroup.py` writes them
 Q4_K = ((0, 1, 2), (2, 1, 2), (4, 12, 1), (16, 32, 4))
 Q5_K = ((0, 1, 2), (2, 1, 2), (4, 12, 1), (16, 8, 4), (48, 32, 4))
 Q6_K = ((0, 32, 4), (128, 16, 4), (192, 16, 1), (208, 1, 2))
 
+Q6_K_CODE = two_parts(0x3C, 0xC0)
+
 K_QUANTS = (
-    tile_format("q2_k", 256, *Q2_K, unpack=unpack_q2_k, groups=2),
-    tile_format("q3_k", 256, *Q3_K, unpack=unpack_q3_k, signed=True, groups=2),
-    tile_format("q4_k", 256, *Q4_K, unpack=unpack_q4_k),
+    tile_format("q2_k", 256, *Q2_K, unpack=unpack_q2_k, code=in_place, groups=2),
+    tile_format("q3_k", 256, *Q3_K, unpack=unpack_q3_k, signed=True, groups=2, expand=REGROUP_Q3_K),
+    tile_format("q4_k", 256, *Q4_K, unpack=unpack_q4_k, code=in_place),
     tile_format("q5_k", 256, *Q5_K, unpack=unpack_q5_k),
-    tile_format("q6_k", 256, *Q6_K, unpack=unpack_q6_k, signed=True, groups=2),
+    tile_format("q6_k", 256, *Q6_K, unpack=unpack_q6_k, code=Q6_K_CODE, signed=True, groups=2),
 )

@@ -13,19 +13,19 @@ from .codes import (
     CODES,
     LOW4,
     add_fifth_bits,
-    load_codes,
     negative,
     split_high,
     split_nibbles,
     spread_bits,
     spread_pairs,
     tile_format,
+    whole,
 )
 
 
 @inline
 def unpack_q8_0(unit, block):
-    return load_codes(unit + 32), (load_f16x16(unit),), ()
+    return (unit + 32,), (load_f16x16(unit),), ()
 
 
 @inline
@@ -84,7 +84,9 @@ def unpack_q2_0(unit, block):
 
 
 LEGACY = (
-    tile_format("q8_0", 32, (0, 1, 2), (2, 8, 4, 0x80), unpack=unpack_q8_0, signed=True),
+    tile_format(
+        "q8_0", 32, (0, 1, 2), (2, 8, 4, 0x80), unpack=unpack_q8_0, code=whole, signed=True
+    ),
     tile_format("q4_0", 32, (0, 1, 2), (2, 4, 4), unpack=unpack_q4_0, signed=True),
     tile_format("q4_1", 32, (0, 1, 2), (2, 1, 2), (4, 4, 4), unpack=unpack_q4_1),
     tile_format("q5_0", 32, (0, 1, 2), (2, 1, 4), (6, 4, 4), unpack=unpack_q5_0, signed=True),

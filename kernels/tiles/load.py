@@ -103,7 +103,8 @@ def expanded(rows: U8, expand: Expansion, kind: Block, threads: int) -> U8:
     count = rows.size // kind.bytes
     out = np.empty((count, expand.bytes), np.uint8)
     tape = Tape()
-    tape.emit(expand.kernel, 8 * threads, (rows, out, expand.table(), count), [], [out])
+    values = (rows, out, expand.table() if expand.table else 0, count)
+    tape.emit(expand.kernel, 8 * threads, values, [], [out])
     with team().lock:
         tape.run(team(), threads)
     return out

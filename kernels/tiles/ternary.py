@@ -9,7 +9,7 @@ from typing import Any
 
 from .._jit import inline
 from ..simd import load_f16x16, load_i32x16, unrolled
-from .codes import CODES, bits, tile_format
+from .codes import CODES, in_place, places, tile_format
 from .lanes import digits_3
 
 POWERS = (1, 3, 9, 27, 81)
@@ -18,7 +18,8 @@ POWERS = (1, 3, 9, 27, 81)
 @inline
 def unpack_tq2_0(unit, block):
     scale = load_f16x16(unit + 1024)
-    return bits(unit + 512 * (block >> 2), 2 * (block & 3), 0x03), (scale,), (scale,)
+    mask, unit_of = places(2 * (block & 3), 2)
+    return (unit + 512 * (block >> 2), mask), (scale * unit_of,), (scale,)
 
 
 @unrolled(lambda first, power, second, power_2: CODES)
@@ -53,5 +54,5 @@ TQ2_0 = ((0, 16, 4), (64, 1, 2))
 
 TERNARY = (
     tile_format("tq1_0", 256, *TQ1_0, unpack=unpack_tq1_0),
-    tile_format("tq2_0", 256, *TQ2_0, unpack=unpack_tq2_0),
+    tile_format("tq2_0", 256, *TQ2_0, unpack=unpack_tq2_0, code=in_place),
 )
