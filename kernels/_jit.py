@@ -2,42 +2,42 @@
 files.
 
 Numba's own cache looks at one file only: edit a helper and its cached callers give the old answer.
-Here the folder's name is a digest of all of `kernels/**/*.py`, the instruction set and Numba's
-version, so a change anywhere is a new folder; the newest few are kept. A cache entry that cannot be
-read is compiled again.
+Here the folder's name is a digest of all of `kernels/**/*.py`, the processor and Numba's version,
+so a change anywhere is a new folder; the newest few are kept. A cache entry that cannot be read is
+compiled again.
 
 Two ways in: `jit` for functions over NumPy arrays, called from Python; `native` for functions over
 raw memory, called by the thread team (`tape.kernel`). `inline` marks their helpers. With
-NUMBA_DISABLE_JIT=1 all leave plain Python.
+NUMBA_DISABLE_JIT=1 all leave plain Python. Numba is imported when something must be compiled, by
+`jit` always: a start that finds its kernels in the cache is 0.3 s shorter without.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
+import importlib.metadata
 import logging
 import os
 import shutil
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-import numba
-from numba.core import caching
-from numba.core.ccallback import CFunc
-
-from . import inlining
-from .isa import ISA
+from . import machine_code
+from .isa import HOST, ISA
 
 KEEP_DIGESTS, DIGITS = 4, 24
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 # Functions over raw memory hold no arrays, so they need not count references.
 RAW = OPTIONS | {"_nrt": False}
-DISABLED = bool(numba.config.DISABLE_JIT)  # type: ignore[attr-defined]
+DISABLED = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
 
 _listeners: list[Callable[[str], None]] = []
+compile_lock = threading.RLock()
 
 
 def cache_root() -> Path:
@@ -55,9 +55,10 @@ def cache_root() -> Path:
 
 @functools.cache
 def source_digest() -> str:
-    """Digest of what decides the machine code: all kernel sources, the instruction set, Numba."""
+    """Digest of what decides the machine code: all kernel sources, the processor, Numba."""
     here = Path(__file__).parent
-    total = hashlib.sha256(f"{ISA} {numba.__version__} {sys.version_info[:2]}".encode())
+    versions = [importlib.metadata.version(name) for name in ("numba", "llvmlite")]
+    total = hashlib.sha256(f"{ISA} {HOST} {versions} {sys.version_info[:2]}".encode())
     for path in sorted(here.rglob("*.py")):
         total.update(str(path.relative_to(here)).encode() + b"\0" + path.read_bytes())
     return total.hexdigest()[:DIGITS]
@@ -83,53 +84,6 @@ def cache_folder() -> str | None:
     return str(folder)
 
 
-class _TreeLocator(caching.UserWideCacheLocator):
-    def get_cache_path(self) -> str:
-        return str(cache_folder())
-
-    def get_source_stamp(self) -> str:
-        return source_digest()
-
-
-class _Impl(caching.CompileResultCacheImpl):
-    _locator_classes: ClassVar = [_TreeLocator]  # type: ignore[misc]
-
-
-class _KernelCache(caching.FunctionCache):
-    """Numba's cache with our folder; a name says which variant, where a closure's cells cannot."""
-
-    _impl_class = _Impl
-
-    def load_overload(self, sig: Any, target_context: Any) -> Any:
-        try:
-            found = self._read(sig, target_context)
-        except Exception:  # a torn, foreign or unreadable entry is compiled again
-            self.flush()
-            found = None
-        if found is None:
-            announce(self._py_func.__qualname__)
-        return found
-
-    def _read(self, sig: Any, target_context: Any) -> Any:
-        return super().load_overload(sig, target_context)
-
-    def save_overload(self, sig: Any, data: Any) -> None:
-        with suppress(OSError):  # a full or read-only disk costs the cache, not the answer
-            super().save_overload(sig, data)
-
-    def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
-        return (sig, codegen.magic_tuple(), self._py_func.__qualname__)
-
-
-class _NativeCache(_KernelCache):
-    """Functions over raw memory need nothing of Numba's once compiled: its context stays empty,
-    which saves 0.2 s of a start.
-    """
-
-    def _read(self, sig: Any, target_context: Any) -> Any:
-        return self._load_overload(sig, target_context)
-
-
 def announce(name: str) -> None:
     """Tell listeners that `name` is about to be compiled."""
     for listener in tuple(_listeners):
@@ -150,28 +104,52 @@ def on_compile(listener: Callable[[str], None]) -> Iterator[None]:
 
 def jit(function: Callable[..., Any]) -> Any:
     """Compile a function over arrays at its first call; releases the GIL while it runs."""
-    compiled = numba.njit(**OPTIONS)(function)
-    return compiled if DISABLED else _cached(compiled, _KernelCache, function)
+    if DISABLED:
+        return function
+    from .compiler import compile_at_call
+
+    return compile_at_call(function)
+
+
+class Inline:
+    """A helper that is compiled into its callers; `compiler.py` asks for its dispatcher."""
+
+    def __init__(self, function: Callable[..., Any], arrays: bool) -> None:
+        self._function, self._arrays = function, arrays
+        self.__doc__ = function.__doc__
+
+    @functools.cached_property
+    def dispatcher(self) -> Any:
+        """Numba's handle of it."""
+        from .compiler import helper
+
+        return helper(self._function, OPTIONS if self._arrays else RAW)
 
 
 def inline(function: Callable[..., Any], arrays: bool = False) -> Any:
     """Compile a helper into its callers, which may hand it `arrays`."""
-    if DISABLED:
-        return function
-    options = OPTIONS if arrays else RAW
-    return numba.njit(forceinline=True, **inlining.options(), **options)(function)
+    return function if DISABLED else Inline(function, arrays)
 
 
-def native(function: Callable[..., Any], signature: Any) -> CFunc:
-    """Compile `function` to a C function of `signature`; its `.address` can be called from any
-    thread.
+def native(name: str, make: Callable[[], Callable[..., None]], words: int) -> int:
+    """The address of a C function of `words` int64, which may be called from any thread: from the
+    cache, else `make()` compiled. Names are unique among all variants.
     """
-    compiled = CFunc(function, (signature.args, signature.return_type), locals={}, options=RAW)
-    _cached(compiled, _NativeCache, function).compile()
-    return compiled
+    with compile_lock:
+        folder = cache_folder()
+        path = Path(folder) / f"{name}.code" if folder else None
+        made = machine_code.read(path) if path else None
+        if made is None:
+            from .compiler import compile_native
+
+            announce(name)
+            made = compile_native(make(), words)
+            if path:
+                machine_code.write(path, made)
+        return machine_code.load(made, _bring_numba)
 
 
-def _cached(compiled: Any, kind: type[_KernelCache], function: Callable[..., Any]) -> Any:
-    if cache_folder() is not None:
-        compiled._cache = kind(function)
-    return compiled
+def _bring_numba() -> None:
+    from . import compiler
+
+    compiler.ready()

@@ -268,7 +268,8 @@ def attend_few(key_type: str, value_type: str, pairs: int) -> Kernel:
         each, end = kv_heads * splits, rows * group
         # Where there are segments enough for all splits, a job's tiles find its keys in a cache.
         apart = together if seen_segments(spans, rows) <= splits else 1
-        for job in range(part, each * apart, parts):
+        for turn in range((each * apart - part + parts - 1) // parts):
+            job = part + turn * parts
             lane, kv, split = job // each, job % each // splits, job % splits
             key_at, value_at = key_offset + kv * key_head, value_offset + kv * value_head
             index, tile, slot = 0, 0, partial + kv * most * segments * size

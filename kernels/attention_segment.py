@@ -17,7 +17,7 @@ import numpy as np
 
 from ._jit import inline
 from .kv_pages import PAGE
-from .kv_types import BLOCK, LANES, LOAD, KvType, row_loader, weight
+from .kv_types import BLOCK, LANES, LOAD, KvType, row_loader
 from .requests import HERE
 from .simd import (
     div,
@@ -118,14 +118,14 @@ def _number_scores(kind: KvType, pairs: int, blocks: int, ask: bool) -> Any:
 
 def _block_scores(kind: KvType, pairs: int, blocks: int, ask: bool) -> Any:
     form, put, count = kind.form, _put_scores(pairs, blocks), pairs * blocks
-    unpack, signed, size = form.unpack, form.signed, form.unit_bytes
+    unpack, size = form.unpack, form.unit_bytes
     ask_for = _asker(size, ask)
 
     @unrolled(lambda totals, *rest: totals)
     def add_unit(totals, units, query, stride):
-        out = list(totals)
+        out, units = list(totals), [(form.vectors(codes), d, m) for codes, d, m in units]
         for dim in range(BLOCK):
-            column = [weight(codes, d, m, signed, dim) for codes, d, m in units]
+            column = [form.weight(vectors, d, m, dim) for vectors, d, m in units]
             for i in range(pairs):
                 number = splat(load_f32(query + 4 * dim + i * stride))
                 for v in range(blocks):

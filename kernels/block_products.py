@@ -25,7 +25,6 @@ from .simd import (
     load_f32x16,
     load_i32,
     load_i32x16,
-    shift_right,
     splat,
     to_f32,
     unrolled,
@@ -156,21 +155,12 @@ def float_adder(tiles_at: Any, requests: Requests | None = None) -> Any:
 
 
 def dequantiser(form: TileFormat) -> Any:
-    """columns(codes, scales, minimums): the 32 columns' weights, each product rounded, then the
-    minimum subtracted.
-    """
+    """columns(codes, scales, minimums): the 32 columns' weights."""
 
     @unrolled(lambda *given: COLUMNS)
     def columns(codes, scales, minimums):
-        vectors, out = [form.code(codes, g) for g in range(8)], []
-        for c in range(32):
-            code = shift_right(vectors[c >> 2], 8 * (c & 3)) & 255
-            if form.signed:
-                code = code - 128
-            group = c * len(scales) // 32
-            weight = to_f32(code) * scales[group]
-            out.append(weight - minimums[group] if minimums else weight)
-        return tuple(out)
+        vectors = form.vectors(codes)
+        return tuple(form.weight(vectors, scales, minimums, c) for c in range(32))
 
     return columns
 

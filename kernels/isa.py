@@ -38,5 +38,12 @@ def choose(asked: str | None) -> str:
 
 
 ISA = choose(os.environ.get("GNOMON_ISA"))
+# For what processor code is compiled: this one, or what Numba is told.
+HOST = " ".join(
+    (
+        os.environ.get("NUMBA_CPU_NAME") or llvm.get_host_cpu_name(),
+        os.environ.get("NUMBA_CPU_FEATURES") or llvm.get_host_cpu_features().flatten(),
+    )
+)
 # Whose cores these are decides how weights are asked for, `requests.py`.
 AMD = llvm.get_host_cpu_name().startswith("znver")

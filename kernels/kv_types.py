@@ -198,14 +198,6 @@ def row_loader(kind: KvType, count: int) -> Any:
     return unrolled(lambda address: vectors(count))(blocks if kind.quantised else numbers)
 
 
-def weight(codes: Any, scales: Any, minimums: Any, signed: bool, dim: int) -> Any:
-    """Number `dim` of 32 of 16 positions, from what a tile's unpacker gives."""
-    code = shift_right(codes[dim >> 2], 8 * (dim & 3)) & 255
-    if signed:
-        return to_f32(code - 128) * scales[0]
-    return to_f32(code) * scales[0] - minimums[0]
-
-
 # --- widening to float32: what many queries share is unpacked once --------------------------------
 
 
@@ -228,12 +220,13 @@ def widen_keys(kind: KvType) -> Any:
     if not kind.quantised:
         return widen_values(kind)
     form = kind.form
-    unpack, size, signed = form.unpack, form.unit_bytes, form.signed
+    unpack, size = form.unpack, form.unit_bytes
 
     @unrolled(lambda codes, scales, minimums, to: void)
     def put(codes, scales, minimums, to):
+        vectors = form.vectors(codes)
         for dim in range(BLOCK):
-            store_f32x16(to + 64 * dim, weight(codes, scales, minimums, signed, dim))
+            store_f32x16(to + 64 * dim, form.weight(vectors, scales, minimums, dim))
 
     @inline
     def widen(source, count, to):

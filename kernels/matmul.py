@@ -125,7 +125,8 @@ def many_rows(form: TileFormat, integer: bool) -> Kernel:
         for run in range(runs * part // parts, runs * (part + 1) // parts):
             tile = run * at_once
             count = min(at_once, tile_count - tile)
-            for unit in range(0, units, units_at_once):
+            for some in range(-(-units // units_at_once)):
+                unit = some * units_at_once
                 blocks = min(units_at_once, units - unit) * per_unit
                 size = blocks * block_bytes
                 for t in range(count):

@@ -9,15 +9,11 @@ An i32x16 is also 64 bytes, four to a lane: `(codes >> 4) & 0x0F0F0F0F` unpacks 
 from __future__ import annotations
 
 import ctypes
-import operator
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils
-from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
-from numba.extending import lower_builtin
 
 from .isa import ISA
 from .trace import (
@@ -28,10 +24,10 @@ from .trace import (
     I32,
     I64,
     LANES,
-    SCALARS,
     Vec,
     bool16,
     constant,
+    declared,
     f32,
     f32x16,
     i32,
@@ -73,14 +69,10 @@ def _loader(name: str, kind: Any, element: Any, dtype: Any, count: int, widen: s
 
     def lower(b: Any, address: Any) -> Any:
         raw = _load(element)(b, address)
-        return (
-            getattr(b, widen)(raw, kind.llvm if isinstance(kind, Vec) else SCALARS[kind])
-            if widen
-            else raw
-        )
+        return getattr(b, widen)(raw, kind.llvm) if widen else raw
 
     def body(address: int) -> Any:
-        got = at(address, dtype, count).astype(kind.dtype if isinstance(kind, Vec) else str(kind))
+        got = at(address, dtype, count).astype(kind.dtype)
         return got if isinstance(kind, Vec) else got[0]
 
     body.__name__ = name
@@ -375,28 +367,6 @@ def isum_lanes(x: np.ndarray) -> Any:
     return x.sum(dtype=np.int32)
 
 
-_OPERATORS = {
-    operator.add: ("add", "fadd"),
-    operator.sub: ("sub", "fsub"),
-    operator.mul: ("mul", "fmul"),
-    operator.and_: ("and_", ""),
-    operator.or_: ("or_", ""),
-    operator.xor: ("xor", ""),
-}
-
-
-def _register_operator(function: Any, kind: Vec, name: str) -> None:
-    template = type(name, (ConcreteTemplate,), {"cases": [signature(kind, kind, kind)]})
-    infer_global(function)(template)
-    lower_builtin(function, kind, kind)(lambda context, b, sig, values: getattr(b, name)(*values))
-
-
-for _function, (_integer, _real) in _OPERATORS.items():
-    _register_operator(_function, i32x16, _integer)
-    if _real:
-        _register_operator(_function, f32x16, _real)
-
-
 def _lower_shuffle(lanes: list[int]) -> Callable[..., Any]:
     return lambda b, x, y: b.shuffle_vector(x, y, ir.Constant(i32x16.llvm, lanes))
 
@@ -460,7 +430,7 @@ def _lower_store_first(b: Any, address: Any, value: Any, count: Any) -> None:
     )
     kinds = [f32x16.llvm, f32x16.llvm.as_pointer(), I32, mask.type]
     store = ir.FunctionType(ir.VoidType(), kinds)
-    function = cgutils.get_or_insert_function(b.module, store, "llvm.masked.store.v16f32.p0")
+    function = declared(b, store, "llvm.masked.store.v16f32.p0")
     pointer = b.inttoptr(address, f32x16.llvm.as_pointer())
     b.call(function, [value, pointer, ir.Constant(I32, 4), mask])
 
@@ -484,7 +454,7 @@ def _lower_load_first(b: Any, address: Any, count: Any) -> Any:
     )
     kinds = [f32x16.llvm.as_pointer(), I32, mask.type, f32x16.llvm]
     load = ir.FunctionType(f32x16.llvm, kinds)
-    function = cgutils.get_or_insert_function(b.module, load, "llvm.masked.load.v16f32.p0")
+    function = declared(b, load, "llvm.masked.load.v16f32.p0")
     pointer = b.inttoptr(address, f32x16.llvm.as_pointer())
     return b.call(
         function, [pointer, ir.Constant(I32, 4), mask, ir.Constant(f32x16.llvm, [0.0] * LANES)]

@@ -9,21 +9,21 @@ tape points to.
 from __future__ import annotations
 
 import ctypes
+import functools
 import inspect
 import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numba import types
 from numpy.typing import NDArray
 
 from ._jit import DISABLED, inline, native
 from .simd import load_f32, load_i64
 from .team import MAX_PARTS, OP_WORDS, Team
-from .trace import i64, primitive, unrolled, void
+from .trace import f32, i64, primitive, unrolled, void
 
-ENTRY = void(*[types.int64] * 4)
+ENTRY_WORDS = 4
 
 
 def _lower_align(b: Any, address: Any) -> None:
@@ -55,14 +55,11 @@ class Kernel:
         self.parameters = [parameter.name for parameter in parameters]
         self._real = [str(parameter.annotation) == "float" for parameter in parameters]
         self._body = body
-        self._native: Any = None
 
-    @property
+    @functools.cached_property
     def address(self) -> int:
         """The address of the compiled entry."""
-        if self._native is None:
-            self._native = native(self._make_entry(), ENTRY)
-        return int(self._native.address)
+        return native(self.name, self._make_entry, ENTRY_WORDS)
 
     def _make_entry(self) -> Callable[..., None]:
         body, unpack = inline(self._body), _unpacker(self._real)
@@ -100,7 +97,7 @@ def _word(value: Any, real: bool) -> int:
 
 
 def _unpacker(real: list[bool]) -> Any:
-    kinds = types.Tuple([types.float32 if r else types.int64 for r in real])
+    kinds = tuple(f32 if r else i64 for r in real)
 
     def unpack(args):
         return tuple((load_f32 if r else load_i64)(args + 8 * i) for i, r in enumerate(real))

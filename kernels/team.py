@@ -21,7 +21,6 @@ import os
 import platform
 import threading
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from llvmlite import ir
@@ -206,17 +205,12 @@ def run_operations(words, op, count):
 
 @functools.cache
 def _compiled(function: Callable[..., None]) -> Callable[..., None]:
-    """A C function of whole numbers, called without the GIL.
-
-    Numba's own wrappers need its context, 0.1 s of the first step.
-    """
+    """A C function of whole numbers, called without the GIL."""
     if DISABLED:
         return function
     count = len(inspect.signature(function).parameters)
-    compiled: Any = native(function, void(*[i64] * count))
-    entry = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * count)(compiled.address)
-    entry.keeps = compiled  # type: ignore[attr-defined]
-    return entry
+    address = native(function.__name__, lambda: function, count)
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * count)(address)
 
 
 def _serve(words: NDArray[np.int64], thread: int, wake: threading.Semaphore) -> None:

@@ -4,6 +4,9 @@ A primitive is a NumPy function, which runs with NUMBA_DISABLE_JIT=1, paired wit
 LLVM, which Numba compiles; both give the same bits. An `unrolled` function is plain Python over
 primitives: while its caller is compiled it runs on `Traced` values, and whatever it calls is
 emitted once per turn of its loops.
+
+Nothing here needs Numba: `compiler.py` hands over what is `PENDING` before it compiles a kernel. A
+start that finds all its kernels in the cache does without.
 """
 
 from __future__ import annotations
@@ -11,34 +14,36 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.core.typing.templates import signature
-from numba.extending import lower_builtin, models, register_model, type_callable
 
 LANES = 16
 
 
-class Vec(types.Type):
-    """Numba's type of a vector of `lanes` numbers of NumPy type `dtype`."""
+class Scalar:
+    """The type of a number, or of nothing."""
+
+    def __init__(self, name: str, llvm: ir.Type | None) -> None:
+        self.name, self.llvm = name, llvm
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(self.name)
+
+
+class Vec:
+    """The type of a vector of `lanes` numbers of NumPy type `dtype`."""
 
     def __init__(self, dtype: Any, lanes: int, element: ir.Type) -> None:
         self.dtype, self.lanes, self.element = np.dtype(dtype), lanes, element
-        super().__init__(name=f"vec<{self.dtype}x{lanes}>")
+        self.name = f"vec<{self.dtype}x{lanes}>"
 
     @property
     def llvm(self) -> ir.VectorType:
         return ir.VectorType(self.element, self.lanes)
-
-
-@register_model(Vec)
-class _VecModel(models.PrimitiveModel):
-    def __init__(self, dmm: Any, fe_type: Vec) -> None:
-        super().__init__(dmm, fe_type, fe_type.llvm)
 
 
 I1, I8, I16, I32, I64 = (ir.IntType(n) for n in (1, 8, 16, 32, 64))
@@ -46,8 +51,33 @@ HALF, FLOAT = ir.HalfType(), ir.FloatType()
 f32x16 = Vec(np.float32, LANES, FLOAT)
 i32x16 = Vec(np.int32, LANES, I32)
 bool16 = Vec(np.bool_, LANES, I1)
-i64, f32, i32, void = types.int64, types.float32, types.int32, types.none
-SCALARS = {i64: I64, i32: I32, f32: FLOAT}
+i64, i32, f32 = Scalar("int64", I64), Scalar("int32", I32), Scalar("float32", FLOAT)
+void = Scalar("none", None)
+
+
+@dataclass(frozen=True)
+class Primitive:
+    """A primitive as its caller's compiler sees it."""
+
+    call: Callable[..., Any]
+    body: Callable[..., Any]
+    result: Any
+    args: tuple[Any, ...]
+    lower: Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Unrolled:
+    """An unrolled function, how its result's type follows from its arguments', and which of them
+    must be constants.
+    """
+
+    body: Callable[..., Any]
+    typer: Callable[..., Any]
+    fixed: tuple[int, ...]
+
+
+PENDING: list[Primitive | Unrolled] = []
 
 
 class Traced:
@@ -84,7 +114,7 @@ def constant(kind: Any, number: Any) -> Any:
     """An LLVM constant of a Numba type; one number fills all lanes."""
     if isinstance(kind, Vec):
         return ir.Constant(kind.llvm, np.broadcast_to(number, kind.lanes).tolist())
-    return ir.Constant(SCALARS[kind], number)
+    return ir.Constant(kind.llvm, number)
 
 
 def _as(kind: Any, given: Any) -> Any:
@@ -113,85 +143,39 @@ def primitive(
             return Traced(traced.builder, lower(traced.builder, *values), result)
 
         functools.update_wrapper(call, body)
-        type_callable(call)(lambda context: _typer(body, lambda *given: signature(result, *args)))
-
-        @lower_builtin(call, *args)
-        def emit(context: Any, builder: Any, sig: Any, values: Any) -> Any:
-            out = lower(builder, *values)
-            return context.get_dummy_value() if result is void else out
-
+        PENDING.append(Primitive(call, body, result, args, lower))
         return call
 
     return wrap
 
 
-def _typer(body: Callable[..., Any], decide: Callable[..., Any]) -> Callable[..., Any]:
-    """Numba reads a typer's signature: give it the body's."""
-
-    def typer(*given: Any) -> Any:
-        return decide(*given)
-
-    typer.__signature__ = inspect.signature(body)  # type: ignore[attr-defined]
-    return typer
-
-
 def unrolled(typer: Callable[..., Any], literal: str = "") -> Callable[[Any], Any]:
     """Make the body below callable in kernels: it runs while its caller is compiled.
 
-    `typer(*Numba types) -> result type`. Arguments named in `literal` must be constants in the
-    caller, and reach the body as Python ints.
+    `typer(*Numba types) -> result type`, one of theirs or of those above, or a tuple of them.
+    Arguments named in `literal` must be constants in the caller, and reach the body as Python ints.
     """
 
     def wrap(body: Callable[..., Any]) -> Any:
         names = list(inspect.signature(body).parameters)
-        fixed = [names.index(name) for name in literal.split()]
-
-        def decide(*given: Any) -> Any:
-            known = all(isinstance(given[i], types.IntegerLiteral) for i in fixed)
-            return typer(*given) if known else None
-
-        type_callable(body)(lambda context: _typer(body, decide))
-
-        @lower_builtin(body, types.VarArg(types.Any))
-        def emit(context: Any, builder: Any, sig: Any, values: Any) -> Any:
-            given = [_enter(builder, v, k) for v, k in zip(values, sig.args, strict=True)]
-            return _leave(context, builder, body(*given), sig.return_type)
-
+        PENDING.append(Unrolled(body, typer, tuple(names.index(name) for name in literal.split())))
         return body
 
     return wrap
 
 
-def _enter(builder: Any, value: Any, kind: Any) -> Any:
-    if isinstance(kind, types.IntegerLiteral):
-        return kind.literal_value
-    if isinstance(kind, (types.UniTuple, types.Tuple)):
-        return tuple(
-            _enter(builder, builder.extract_value(value, i), k) for i, k in enumerate(kind)
-        )
-    return Traced(builder, value, kind)
-
-
-def _plain(result: Any, kind: Any) -> Any:
-    return result.value if isinstance(result, Traced) else constant(kind, result)
-
-
-def _leave(context: Any, builder: Any, result: Any, kind: Any) -> Any:
-    if kind is void:
-        return context.get_dummy_value()
-    if isinstance(kind, (types.UniTuple, types.Tuple)):
-        return context.make_tuple(
-            builder, kind, [_plain(r, k) for r, k in zip(result, kind.types, strict=True)]
-        )
-    return _plain(result, kind)
-
-
 def vectors(count: int) -> Any:
-    """Numba's type of a tuple of `count` f32x16."""
-    return types.UniTuple(f32x16, count)
+    """The type of a tuple of `count` f32x16."""
+    return (f32x16,) * count
+
+
+def declared(b: Any, kind: ir.FunctionType, name: str) -> Any:
+    """The function `name` in the module that is built."""
+    known = b.module.globals.get(name)
+    return ir.Function(b.module, kind, name) if known is None else known
 
 
 def intrinsic(b: Any, name: str, result: Any, *args: Any) -> Any:
     """Call the LLVM intrinsic `name`."""
     kind = ir.FunctionType(result, [a.type for a in args])
-    return b.call(cgutils.get_or_insert_function(b.module, kind, name), args)
+    return b.call(declared(b, kind, name), args)

@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from numba import types
-
 from .._jit import inline
 from ..simd import (
     as_f32,
@@ -21,11 +19,12 @@ from ..simd import (
     shift_left,
     shift_right,
     splat,
+    to_f32,
     unrolled,
 )
 from .pack import Field, unit_bytes
 
-CODES = types.UniTuple(i32x16, 8)
+CODES = (i32x16,) * 8
 LOW4, LOW2, LOW1 = 0x0F0F0F0F, 0x03030303, 0x01010101
 
 
@@ -78,6 +77,21 @@ class TileFormat:
     def integer(self) -> bool:
         """Whether the weights are integer codes with scales."""
         return self.unpack is not None
+
+    # --- while a kernel is compiled ---
+
+    def vectors(self, codes: Any) -> list[Any]:
+        """All eight vectors of a block's codes."""
+        return [self.code(codes, g) for g in range(8)]
+
+    def weight(self, vectors: Any, scales: Any, minimums: Any, column: int) -> Any:
+        """One of a block's 32 columns: the product rounded, then the minimum subtracted."""
+        code = shift_right(vectors[column >> 2], 8 * (column & 3)) & 255
+        if self.signed:
+            code = code - 128
+        group = column * len(scales) // 32
+        product = to_f32(code) * scales[group]
+        return product - minimums[group] if minimums else product
 
 
 def tile_format(name: str, columns: int, *fields: tuple[int, ...], **rest: Any) -> TileFormat:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import types
-
 from ..simd import (
     as_f32,
     f32x16,
@@ -17,7 +15,7 @@ from ..simd import (
 )
 from .codes import tile_format
 
-COLUMNS = types.UniTuple(f32x16, 32)
+COLUMNS = (f32x16,) * 32
 
 
 @unrolled(lambda unit: COLUMNS)

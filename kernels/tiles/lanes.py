@@ -11,16 +11,28 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
 
 from ..isa import ISA
 from ..simd import at
-from ..trace import I8, I16, I32, I64, LANES, i32, i32x16, i64, intrinsic, primitive, unrolled, void
+from ..trace import (
+    I8,
+    I16,
+    I32,
+    I64,
+    LANES,
+    declared,
+    i32,
+    i32x16,
+    i64,
+    intrinsic,
+    primitive,
+    unrolled,
+    void,
+)
 
 BYTES = ir.VectorType(I8, 64)
 WORDS = ir.VectorType(I16, 32)
-FOUR = types.UniTuple(i32x16, 4)
+FOUR = (i32x16,) * 4
 
 
 # --- bytes ----------------------------------------------------------------------------------------
@@ -100,8 +112,10 @@ def digits_3(packed: np.ndarray, power: int) -> np.ndarray:
 def _lower_prefetch(b: Any, address: Any, keep: int) -> None:
     pointer = b.inttoptr(address, I8.as_pointer())
     kind = ir.FunctionType(ir.VoidType(), [pointer.type, I32, I32, I32])
-    prefetch = cgutils.get_or_insert_function(b.module, kind, "llvm.prefetch.p0")
-    b.call(prefetch, [pointer, *(ir.Constant(I32, n) for n in (0, keep, 1))])  # read, data
+    b.call(
+        declared(b, kind, "llvm.prefetch.p0"),
+        [pointer, *(ir.Constant(I32, n) for n in (0, keep, 1))],
+    )  # read, data
 
 
 @primitive(void, (i64,), lambda b, address: _lower_prefetch(b, address, 3))

@@ -13,6 +13,7 @@ from .codes import CODES, in_place, places, tile_format
 from .lanes import digits_3
 
 POWERS = (1, 3, 9, 27, 81)
+PACKED = sum(power << 8 * i for i, power in enumerate(POWERS))  # indices are checked, shifts not
 
 
 @inline
@@ -41,7 +42,7 @@ def last_run(first: Any, last: Any) -> Any:
 def unpack_tq1_0(unit, block):
     scale = (load_f16x16(unit + 832),)
     if block < 5:
-        power = POWERS[block]
+        power = PACKED >> 8 * block & 255
         return two_runs(unit, power, unit + 256, power), scale, scale
     if block < 7:
         power = 1 if block == 5 else 9

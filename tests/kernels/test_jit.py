@@ -23,35 +23,60 @@ with on_compile(lambda name: print("compiling", name)):
     tape.run(team(), 1)
 print(out[0, 0])
 """
+ARRAYS = """
+import numpy as np
+from gnomon.kernels._jit import on_compile
+from gnomon.kernels.grammar.trie import forbid
+logits = np.zeros(2, np.float32)
+with on_compile(lambda name: print("compiling", name)):
+    forbid(np.array([1], np.uint32), logits)
+print(logits[1])
+"""
 
 
-def run(cache: Path, root: Path = ROOT) -> list[str]:
+def run(cache: Path, root: Path = ROOT, code: str = CODE) -> list[str]:
     env = {**os.environ, "GNOMON_CACHE": str(cache)}
     done = subprocess.run(
-        [sys.executable, "-c", CODE], env=env, cwd=root, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], env=env, cwd=root, capture_output=True, text=True, check=True
     )
     return done.stdout.split("\n")[:-1]
 
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache that holds the kernel's code."""
+    """A cache that holds the code of a kernel and of a function over arrays."""
     cache = tmp_path_factory.mktemp("cache")
     assert "compiling elementwise_add" in run(cache)
+    assert run(cache, code=ARRAYS) == ["compiling forbid", "-inf"]
     return cache
 
 
-def test_a_second_run_compiles_nothing(filled: Path) -> None:
-    assert run(filled) == ["2.0"]
+@pytest.mark.parametrize(("code", "result"), [(CODE, "2.0"), (ARRAYS, "-inf")])
+def test_a_second_run_compiles_nothing(code: str, result: str, filled: Path) -> None:
+    assert run(filled, code=code) == [result]
 
 
-@pytest.mark.parametrize("ending", ["nbi", "nbc"])
-def test_a_torn_entry_is_compiled_again(ending: str, filled: Path, tmp_path: Path) -> None:
+def test_a_second_run_does_without_numba(filled: Path) -> None:
+    assert run(filled, code=f"{CODE}import sys; print('numba' in sys.modules)")[-1] == "False"
+
+
+@pytest.mark.parametrize(
+    ("entry", "code", "result"),
+    [
+        ("elementwise_add.code", CODE, "2.0"),
+        ("*forbid*.nbi", ARRAYS, "-inf"),
+        ("*forbid*.nbc", ARRAYS, "-inf"),
+    ],
+)
+@pytest.mark.parametrize("left", [0, 40, -1])
+def test_a_torn_entry_is_compiled_again(
+    left: int, entry: str, code: str, result: str, filled: Path, tmp_path: Path
+) -> None:
     cache = shutil.copytree(filled, tmp_path / "cache")
-    for path in cache.rglob(f"elementwise_add*.{ending}"):
-        path.write_bytes(path.read_bytes()[:40])
-    assert run(cache)[-1] == "2.0"
-    assert run(cache) == ["2.0"]
+    (path,) = cache.rglob(entry)
+    path.write_bytes(path.read_bytes()[:left])
+    assert run(cache, code=code)[-1] == result
+    assert run(cache, code=code) == [result]
 
 
 def test_an_edited_helper_is_compiled_again(filled: Path, tmp_path: Path) -> None:
