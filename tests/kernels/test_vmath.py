@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gnomon.kernels import vmath
-from gnomon.kernels._jit import jit
+from gnomon.kernels._jit import Inline, jit
 from gnomon.kernels.simd import load_f32x16, store_f32x16
 
 
@@ -20,7 +20,7 @@ def apply(function: Any, x: np.ndarray) -> np.ndarray:
         for i in range(vectors):
             store_f32x16(to + 64 * i, function(load_f32x16(source + 64 * i)))
 
-    loop.py_func.__qualname__ = f"test_{function.__name__}"
+    loop.py_func.__qualname__ = f"test_{function.dispatcher.__name__}"
     filled = np.zeros(-(-len(x) // 16) * 16, np.float32)
     filled[: len(x)] = x
     out = np.empty_like(filled)
@@ -90,6 +90,6 @@ def _plain(function: Any, x: np.ndarray) -> np.ndarray:
     """The function's Python body, its helpers' bodies too."""
     from unittest.mock import patch
 
-    helpers = {n: f.py_func for n, f in vars(vmath).items() if hasattr(f, "py_func")}
+    helpers = {n: f.dispatcher.py_func for n, f in vars(vmath).items() if isinstance(f, Inline)}
     with patch.multiple(vmath, **helpers):
-        return np.asarray(getattr(function, "py_func", function)(x))
+        return np.asarray(function.dispatcher.py_func(x))
