@@ -111,7 +111,7 @@ class Traced:
 
 
 def constant(kind: Any, number: Any) -> Any:
-    """An LLVM constant of a Numba type; one number fills all lanes."""
+    """An LLVM constant of one of the types above; one number fills all lanes."""
     if isinstance(kind, Vec):
         return ir.Constant(kind.llvm, np.broadcast_to(number, kind.lanes).tolist())
     return ir.Constant(kind.llvm, number)

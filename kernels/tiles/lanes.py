@@ -112,10 +112,8 @@ def digits_3(packed: np.ndarray, power: int) -> np.ndarray:
 def _lower_prefetch(b: Any, address: Any, keep: int) -> None:
     pointer = b.inttoptr(address, I8.as_pointer())
     kind = ir.FunctionType(ir.VoidType(), [pointer.type, I32, I32, I32])
-    b.call(
-        declared(b, kind, "llvm.prefetch.p0"),
-        [pointer, *(ir.Constant(I32, n) for n in (0, keep, 1))],
-    )  # read, data
+    numbers = [ir.Constant(I32, n) for n in (0, keep, 1)]  # to read, how near, data
+    b.call(declared(b, kind, "llvm.prefetch.p0"), [pointer, *numbers])
 
 
 @primitive(void, (i64,), lambda b, address: _lower_prefetch(b, address, 3))
