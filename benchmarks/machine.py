@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from gnomon.kernels.dots import dot4
 from gnomon.kernels.pool import aligned
 from gnomon.kernels.requests import Requests
 from gnomon.kernels.simd import (
-    dot4,
     fma,
     isplat,
     load_f32x16,

@@ -9,6 +9,9 @@ row.
     d1 = max|x| / 127,   code1 = round(x * (127 / max|x|)), halves to even
     d2 = d1 / 254,       code2 = round((x - d1 code1) * (254 * 127 / max|x|))
 
+Where max|x| is at most 2^-80 codes are zero: what such a block adds is below any other block's
+rounding, and neither 127 / max|x| nor a scale's product with d leaves float32's normal range.
+
 The second level is there for rows in which one number holds more than `share` of the block's energy
 (max^2 > share * sum x^2): one level would leave the other 31 numbers few of the 255 steps. The
 flag, at the record's first row, says whether any row has it; the others' second level is zero.
@@ -55,6 +58,7 @@ F32 = NDArray[np.float32]
 RECORD = 128  # bytes of 32 columns of one row
 LEVEL = 64  # bytes of one of its levels
 SHARE, ALWAYS = 0.75, 0.0
+TINY = np.float32(2.0**-80)
 STEPS, SEVEN_BITS = np.float32(254), np.float32(127)
 
 
@@ -66,8 +70,8 @@ def quantise_ref(x: F32, rows_at_once: int, share: float = SHARE) -> NDArray[np.
         half = squares.shape[-1] // 2
         squares = squares[..., :half] + squares[..., half:]
     top = np.abs(blocks).max(-1)
-    with np.errstate(divide="ignore"):
-        inverse = np.where(top > 0, np.float32(127) / top, np.float32(0))
+    with np.errstate(divide="ignore", over="ignore"):
+        inverse = np.where(top > TINY, np.float32(127) / top, np.float32(0))
     d = top / np.float32(127)
     first = np.rint(blocks * inverse[..., None])
     two = top * top > np.float32(share) * squares[..., 0]
@@ -131,9 +135,9 @@ def put_level(low: Any, high: Any, d: Any, codes: Any, numbers: Any, step: Any) 
 
 
 def scales(low: Any, high: Any) -> tuple[Any, Any]:
-    """max |x| of each row's block, and 127 / that."""
+    """max |x| of each row's block, and 127 / that, or 0."""
     top = maxima([vmax(vabs(a), vabs(b)) for a, b in zip(low, high, strict=True)])
-    return top, select(exceeds(top, splat(0.0)), div(splat(SEVEN_BITS), top), splat(0.0))
+    return top, select(exceeds(top, splat(TINY)), div(splat(SEVEN_BITS), top), splat(0.0))
 
 
 def dominated(low: Any, high: Any, top: Any, share: Any) -> Any:

@@ -123,9 +123,9 @@ def _block_scores(kind: KvType, pairs: int, blocks: int, ask: bool) -> Any:
 
     @unrolled(lambda totals, *rest: totals)
     def add_unit(totals, units, query, stride):
-        out, units = list(totals), [(form.vectors(codes), d, m) for codes, d, m in units]
+        out, readers = list(totals), [form.reader(unit) for unit in units]
         for dim in range(BLOCK):
-            column = [form.weight(vectors, d, m, dim) for vectors, d, m in units]
+            column = [read(dim) for read in readers]
             for i in range(pairs):
                 number = splat(load_f32(query + 4 * dim + i * stride))
                 for v in range(blocks):

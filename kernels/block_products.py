@@ -15,9 +15,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ._jit import inline
+from .counts import Counts
+from .isa import NARROW
 from .requests import Requests
 from .simd import (
-    dot4,
     fence,
     fma,
     isplat,
@@ -30,9 +31,9 @@ from .simd import (
     unrolled,
 )
 from .tiles.codes import TileFormat
-from .tiles.floats import COLUMNS
 
 PAIR_ROWS = 4  # of two tiles at once; their 16 accumulators leave room for operands
+AT_ONCE = 4  # vectors of sums that 16 registers of half a vector hold
 CODE_BYTES = 512  # of 32 columns of a tile, unpacked
 
 # What follows counts in a record of `rows` rows (`activations.py`): numbers per row, 4 bytes each.
@@ -61,35 +62,48 @@ def _added(total: Any, counts: Sequence[Any], scales: Sequence[Any], d: Any) -> 
 # --- one tile or two, in registers: totals of the first tile's rows, then of the second's ---------
 
 
-def _add_integers(signed: bool, code: Any, requests: Requests | None) -> Any:
+def _start(form: TileFormat, record: Any, rows: int, group: int, i: int) -> Any:
+    """Where row i's sum of products begins: codes of signed types are 128 too large."""
+    if Counts.from_zero(form):
+        return isplat(0)
+    return isplat(load_i32(_numbers(record, rows, group, form.groups)[0] + 4 * i))
+
+
+def _some(rows: int, tiles: int) -> list[range]:
+    """Rows that go together: with 16 registers the sums of four vectors fit."""
+    some = max(1, AT_ONCE // tiles) if NARROW else rows
+    return [range(first, min(rows, first + some)) for first in range(0, rows, some)]
+
+
+def _add_integers(form: TileFormat, code: Any, requests: Requests | None) -> Any:
     """add(totals, tiles, record, asks): one level; each tile is (codes, scales, minimums), and
     code(codes, g) makes vector g.
     """
 
     @unrolled(lambda totals, *rest: totals)
     def add(totals, tiles, record, asks):
-        rows, groups = len(totals) // len(tiles), len(tiles[0][1])
-        every, done = range(len(totals)), 0
-        counts = [[isplat(0)] * groups for _ in every]
-        for i in range(rows if signed else 0):
+        rows, groups, done = len(totals) // len(tiles), form.groups, 0
+        found: list[list[Any]] = [[] for _ in totals]
+        for some in _some(rows, len(tiles)):
             for group in range(groups):
-                start, _ = _numbers(record, rows, group, groups)
-                for k in range(i, len(totals), rows):
-                    counts[k][group] = isplat(load_i32(start + 4 * i))
-        # Row by row each product would wait for the one before.
-        for g in range(8):
-            vectors = [code(codes, g) for codes, _, _ in tiles]
-            for i in range(rows):
-                x, group = isplat(load_i32(record + 32 * i + 4 * g)), g * groups // 8
-                for t, vector in enumerate(vectors):
-                    count = counts[t * rows + i]
-                    count[group] = dot4(count[group], vector, x)
-                if requests:
-                    requests.after(done, 8 * rows, asks)
-                    done += 1
-            fence(record)
+                starts = [_start(form, record, rows, group, i) for i in some]
+                counts = Counts(form, starts * len(tiles))
+                # Row by row each product would wait for the one before.
+                for g in _words(group, groups):
+                    vectors = [counts.ready(code(codes, g)) for codes, _, _ in tiles]
+                    for i in some:
+                        x = isplat(load_i32(record + 32 * i + 4 * g))
+                        for t, vector in enumerate(vectors):
+                            counts.add(t * len(some) + i - some[0], vector, x)
+                        if requests:
+                            requests.after(done, 8 * rows, asks)
+                            done += 1
+                    counts.next()
+                    fence(record)
+                for k, count in enumerate(counts.done()):
+                    found[k // len(some) * rows + some[k % len(some)]].append(count)
         return tuple(
-            _scaled(total, counts[k], tiles[k // rows], record, rows, k % rows)
+            _scaled(total, found[k], tiles[k // rows], record, rows, k % rows)
             for k, total in enumerate(totals)
         )
 
@@ -107,7 +121,7 @@ def _scaled(total: Any, counts: Sequence[Any], tile: Any, record: Any, rows: int
 
 
 def integer_adder(
-    signed: bool, rows: int, tiles_at: Any, code: Any, requests: Requests | None = None
+    form: TileFormat, rows: int, tiles_at: Any, code: Any, requests: Requests | None = None
 ) -> Any:
     """add(totals, place, record, finer, asks): the products of the first level, and of the second,
     `finer` bytes on, if there is one.
@@ -115,7 +129,7 @@ def integer_adder(
     tiles_at(place) and `code` unpack the tiles; `requests` go out on the way, to the addresses
     `asks`.
     """
-    first, second = _add_integers(signed, code, requests), _add_integers(signed, code, None)
+    first, second = _add_integers(form, code, requests), _add_integers(form, code, None)
 
     @inline
     def add(totals, place, record, finer, asks):
@@ -128,24 +142,44 @@ def integer_adder(
     return add
 
 
-def float_adder(tiles_at: Any, requests: Requests | None = None) -> Any:
-    """The same add() of tiles that are 32 columns each; the record is float32 [rows, 32], with no
-    second level.
-    """
+def _passes(rows: int, tiles: int) -> list[tuple[range, range]]:
+    """Rows and columns that go together; with 16 registers even columns and odd ones do not."""
+    if not NARROW:
+        return [(range(rows), range(32))]
+    return [(some, range(odd, 32, 2)) for some in _some(rows, tiles) for odd in (0, 1)]
+
+
+def _add_columns(reader: Any, fenced: bool, requests: Requests | None) -> Any:
+    """add(totals, tiles, record, asks); reader(tile) is a function of the column."""
 
     @unrolled(lambda totals, *rest: totals)
-    def add_columns(totals, tiles, record, asks):
-        rows = len(totals) // len(tiles)
+    def add(totals, tiles, record, asks):
+        rows, done = len(totals) // len(tiles), 0
         parts = [[splat(0.0), splat(0.0)] for _ in totals]
-        for c in range(32):
-            for i in range(rows):
-                x = splat(load_f32(record + 128 * i + 4 * c))
-                for t, columns in enumerate(tiles):
-                    part = parts[t * rows + i]
-                    part[c & 1] = fma(x, columns[c], part[c & 1])
-                if requests:
-                    requests.after(rows * c + i, 32 * rows, asks)
+        for some, columns in _passes(rows, len(tiles)):
+            readers = [reader(tile) for tile in tiles]
+            for c in columns:
+                vectors = [read(c) for read in readers]
+                for i in some:
+                    x = splat(load_f32(record + 128 * i + 4 * c))
+                    for t, vector in enumerate(vectors):
+                        part = parts[t * rows + i]
+                        part[c & 1] = fma(x, vector, part[c & 1])
+                    if requests:
+                        requests.after(done, 32 * rows, asks)
+                        done += 1
+                if fenced:
+                    fence(record)
         return tuple(total + (even + odd) for total, (even, odd) in zip(totals, parts, strict=True))
+
+    return add
+
+
+def float_adder(tiles_at: Any, reader: Any, requests: Requests | None = None) -> Any:
+    """The same add() of tiles whose columns reader(tile) reads; the record is float32 [rows, 32],
+    with no second level.
+    """
+    add_columns = _add_columns(reader, NARROW, requests)
 
     @inline
     def add(totals, place, record, finer, asks):
@@ -154,15 +188,9 @@ def float_adder(tiles_at: Any, requests: Requests | None = None) -> Any:
     return add
 
 
-def dequantiser(form: TileFormat) -> Any:
-    """columns(codes, scales, minimums): the 32 columns' weights."""
-
-    @unrolled(lambda *given: COLUMNS)
-    def columns(codes, scales, minimums):
-        vectors = form.vectors(codes)
-        return tuple(form.weight(vectors, scales, minimums, c) for c in range(32))
-
-    return columns
+def panel_reader(address: Any) -> Any:
+    """The columns of a panel."""
+    return lambda c: load_f32x16(address + 64 * c)
 
 
 # --- two tiles, unpacked in memory: totals of the first tile's rows, then of the second's ---------
@@ -173,7 +201,10 @@ def pair_adder(form: TileFormat, integer: bool) -> Any:
     PAIR_ROWS rows.
     """
     if not integer:
-        return inline(lambda totals, near, far, record, finer: add_pair(totals, near, far, record))
+        add_columns = _add_columns(panel_reader, True, None)
+        return inline(
+            lambda totals, near, far, record, finer: add_columns(totals, (near, far), record, ())
+        )
     add_block = _integer_pair(form)
 
     @inline
@@ -210,29 +241,18 @@ def _integer_pair(form: TileFormat) -> Any:
 
 def _counts(form: TileFormat, group: int, panels: Sequence[Any], record: Any) -> list[Any]:
     """Whole products of one group of columns, in the order of the totals."""
-    start, _ = _numbers(record, PAIR_ROWS, group, form.groups)
+    if NARROW and len(panels) > 1:  # the sums of one fill the registers
+        return [count for panel in panels for count in _counts(form, group, (panel,), record)]
     rows = range(PAIR_ROWS)
-    counts = [isplat(load_i32(start + 4 * i)) if form.signed else isplat(0) for i in rows] * 2
+    starts = [_start(form, record, PAIR_ROWS, group, i) for i in rows]
+    counts = Counts(form, starts * len(panels))
     for g in _words(group, form.groups):
-        near, far = (load_i32x16(panel + 64 * g) for panel in panels)
+        vectors = [counts.ready(load_i32x16(panel + 64 * g)) for panel in panels]
         for i in rows:
             x = isplat(load_i32(record + 32 * i + 4 * g))
-            counts[i] = dot4(counts[i], near, x)
-            counts[i + PAIR_ROWS] = dot4(counts[i + PAIR_ROWS], far, x)
+            for t, vector in enumerate(vectors):
+                counts.add(t * PAIR_ROWS + i, vector, x)
+        counts.next()
         # Else LLVM reads all of x first and has no registers for it: 850 GOPS for 1400.
         fence(record)
-    return counts
-
-
-@unrolled(lambda totals, *rest: totals)
-def add_pair(totals, near, far, record):
-    """The same of float weights."""
-    rows, parts = range(PAIR_ROWS), [[splat(0.0), splat(0.0)] for _ in totals]
-    for c in range(32):
-        columns = [load_f32x16(panel + 64 * c) for panel in (near, far)]
-        for i in rows:
-            x = splat(load_f32(record + 128 * i + 4 * c))
-            for k, column in zip((i, i + PAIR_ROWS), columns, strict=True):
-                parts[k][c & 1] = fma(x, column, parts[k][c & 1])
-        fence(record)
-    return tuple(total + (even + odd) for total, (even, odd) in zip(totals, parts, strict=True))
+    return counts.done()

@@ -17,12 +17,11 @@ from typing import Any
 from ._jit import inline
 from .activations import RECORD, step_bytes
 from .block_products import float_adder, integer_adder
-from .isa import ISA
-from .panels import float_columns
+from .isa import NARROW
 from .requests import FIRST, Requests
 from .simd import store_part, store_rows, zeros
 from .tape import Kernel
-from .tiles.codes import TileFormat
+from .tiles.codes import TileFormat, made
 
 PARTS = 2  # per thread; 8 cost 8 to 20 % of a token
 
@@ -42,7 +41,7 @@ def direct(form: TileFormat, integer: bool, rows: int, requests: Requests, tiles
     `units` and `asks` are tuples of that length: where each tile's unit lies, and the two places
     that the block asks for.
     """
-    unpack = form.unpack if integer else float_columns(form)
+    unpack, code = made(form) if integer else (form.place, None)
 
     @inline
     def one_at(place):
@@ -56,8 +55,8 @@ def direct(form: TileFormat, integer: bool, rows: int, requests: Requests, tiles
 
     tiles_at = one_at if tiles == 1 else two_at
     if integer:
-        return integer_adder(form.signed, rows, tiles_at, form.code, requests)
-    return float_adder(tiles_at, requests)
+        return integer_adder(form, rows, tiles_at, code, requests)
+    return float_adder(tiles_at, form.reader, requests)
 
 
 def beside_each_other(tiles: int) -> tuple[Any, Any]:
@@ -134,7 +133,7 @@ def few_rows(form: TileFormat, integer: bool, rows: int, stays: bool) -> Kernel:
 
 def tiles_at_once(rows: int) -> int:
     """Tiles that a pass over a group of `rows` rows takes."""
-    return 2 if rows == 1 or (rows <= 4 and ISA.startswith("avx512")) else 1
+    return 2 if rows == 1 or (rows <= 4 and not NARROW) else 1
 
 
 def few_parts(tiles: int, threads: int) -> int:

@@ -1,7 +1,7 @@
 """Choose the instruction set once, at import: what the host has, or what GNOMON_ISA asks for.
 
-Every choice gives the same bits; they differ in which instruction sums products of bytes
-(`simd.dot4`).
+Every choice gives the same bits; they differ in which instructions sum products of bytes
+(`dots.py`).
 """
 
 from __future__ import annotations
@@ -38,6 +38,10 @@ def choose(asked: str | None) -> str:
 
 
 ISA = choose(os.environ.get("GNOMON_ISA"))
+# Products of bytes are summed in pairs, of 16 bits, `dots.py`.
+PAIRS = ISA in ("avx2", "avx512")
+# 16 registers of half a vector each, not 32 of a whole one: loops keep less at hand.
+NARROW = not ISA.startswith("avx512")
 # For what processor code is compiled: this one, or what Numba is told.
 HOST = " ".join(
     (

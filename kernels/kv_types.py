@@ -224,9 +224,9 @@ def widen_keys(kind: KvType) -> Any:
 
     @unrolled(lambda codes, scales, minimums, to: void)
     def put(codes, scales, minimums, to):
-        vectors = form.vectors(codes)
+        read = form.reader((codes, scales, minimums))
         for dim in range(BLOCK):
-            store_f32x16(to + 64 * dim, form.weight(vectors, scales, minimums, dim))
+            store_f32x16(to + 64 * dim, read(dim))
 
     @inline
     def widen(source, count, to):

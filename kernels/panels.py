@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from ._jit import inline
-from .block_products import CODE_BYTES, dequantiser, float_adder, integer_adder
+from .block_products import CODE_BYTES, float_adder, integer_adder, panel_reader
 from .simd import (
     load_f32x16,
     store_f32x16,
@@ -22,23 +22,11 @@ from .simd import (
     void,
 )
 from .tiles.codes import TileFormat, whole
-from .tiles.floats import COLUMNS
 
 
 @unrolled(lambda address, count: vectors(count.literal_value), literal="count")
 def block_vectors(address, count):
     return tuple(load_f32x16(address + 64 * i) for i in range(count))
-
-
-@unrolled(lambda address, columns: void)
-def store_columns(address, columns):
-    for c, column in enumerate(columns):
-        store_f32x16(address + 64 * c, column)
-
-
-@unrolled(lambda address: COLUMNS)
-def panel_columns(address):
-    return tuple(load_f32x16(address + 64 * c) for c in range(32))
 
 
 def integer_parts(form: TileFormat, rows: int) -> tuple[Any, Any, int]:
@@ -64,37 +52,29 @@ def integer_parts(form: TileFormat, rows: int) -> tuple[Any, Any, int]:
         minimums = block_vectors(address + CODE_BYTES + 64 * groups, lows)
         return (((address,), scales, minimums),)
 
-    add = integer_adder(form.signed, rows, tile_at, whole)
+    add = integer_adder(form, rows, tile_at, whole)
     return store, add, CODE_BYTES + 64 * (groups + lows)
-
-
-def float_columns(form: TileFormat) -> Any:
-    if not form.integer:
-        columns_of = form.columns_of
-        return inline(lambda unit, block: columns_of(unit))
-    unpack, dequantised = form.unpack, dequantiser(form)
-
-    @inline
-    def columns(unit, block):
-        codes, scales, minimums = unpack(unit, block)
-        return dequantised(codes, scales, minimums)
-
-    return columns
 
 
 def float_parts(form: TileFormat) -> tuple[Any, Any, int]:
     """The same of the float family."""
-    columns = float_columns(form)
+    place, reader = form.place, form.reader
+
+    @unrolled(lambda address, tile: void)
+    def store_columns(address, tile):
+        read = reader(tile)
+        for c in range(32):
+            store_f32x16(address + 64 * c, read(c))
 
     @inline
     def store(unit, block, address):
-        store_columns(address, columns(unit, block))
+        store_columns(address, place(unit, block))
 
     @inline
     def tile_at(address):
-        return (panel_columns(address),)
+        return (address,)
 
-    return store, float_adder(tile_at), 2048
+    return store, float_adder(tile_at, panel_reader), 2048
 
 
 def panel_parts(form: TileFormat, integer: bool, rows: int) -> tuple[Any, Any, int]:

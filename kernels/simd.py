@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from .isa import ISA
 from .trace import (
     FLOAT,
     HALF,
@@ -26,7 +25,6 @@ from .trace import (
     LANES,
     Vec,
     bool16,
-    constant,
     declared,
     f32,
     f32x16,
@@ -79,16 +77,17 @@ def _loader(name: str, kind: Any, element: Any, dtype: Any, count: int, widen: s
     return primitive(kind, (i64,), lower)(body)
 
 
-def _of(element: ir.Type, count: int = LANES) -> ir.VectorType:
+def of_type(element: ir.Type, count: int = LANES) -> ir.VectorType:
+    """The LLVM type of `count` elements."""
     return ir.VectorType(element, count)
 
 
 load_f32x16 = _loader("load_f32x16", f32x16, f32x16.llvm, np.float32, LANES)
-load_f16x16 = _loader("load_f16x16", f32x16, _of(HALF), np.float16, LANES, "fpext")
+load_f16x16 = _loader("load_f16x16", f32x16, of_type(HALF), np.float16, LANES, "fpext")
 load_i32x16 = _loader("load_i32x16", i32x16, i32x16.llvm, np.int32, LANES)
-load_u8x16 = _loader("load_u8x16", i32x16, _of(I8), np.uint8, LANES, "zext")
-load_i8x16 = _loader("load_i8x16", i32x16, _of(I8), np.int8, LANES, "sext")
-load_u16x16 = _loader("load_u16x16", i32x16, _of(I16), np.uint16, LANES, "zext")
+load_u8x16 = _loader("load_u8x16", i32x16, of_type(I8), np.uint8, LANES, "zext")
+load_i8x16 = _loader("load_i8x16", i32x16, of_type(I8), np.int8, LANES, "sext")
+load_u16x16 = _loader("load_u16x16", i32x16, of_type(I16), np.uint16, LANES, "zext")
 load_f32 = _loader("load_f32", f32, FLOAT, np.float32, 1)
 load_f16 = _loader("load_f16", f32, HALF, np.float16, 1, "fpext")
 load_i32 = _loader("load_i32", i32, I32, np.int32, 1)
@@ -111,10 +110,10 @@ def _storer(name: str, kind: Any, element: Any, dtype: Any, count: int, narrow: 
 
 
 store_f32x16 = _storer("store_f32x16", f32x16, f32x16.llvm, np.float32, LANES)
-store_f16x16 = _storer("store_f16x16", f32x16, _of(HALF), np.float16, LANES, "fptrunc")
+store_f16x16 = _storer("store_f16x16", f32x16, of_type(HALF), np.float16, LANES, "fptrunc")
 store_i32x16 = _storer("store_i32x16", i32x16, i32x16.llvm, np.int32, LANES)
-store_i16x16 = _storer("store_i16x16", i32x16, _of(I16), np.int16, LANES, "trunc")
-store_i8x16 = _storer("store_i8x16", i32x16, _of(I8), np.int8, LANES, "trunc")
+store_i16x16 = _storer("store_i16x16", i32x16, of_type(I16), np.int16, LANES, "trunc")
+store_i8x16 = _storer("store_i8x16", i32x16, of_type(I8), np.int8, LANES, "trunc")
 store_f32 = _storer("store_f32", f32, FLOAT, np.float32, 1)
 store_f16 = _storer("store_f16", f32, HALF, np.float16, 1, "fptrunc")
 store_i32 = _storer("store_i32", i32, I32, np.int32, 1)
@@ -236,61 +235,18 @@ def rotate_right(x: np.ndarray, n: int) -> np.ndarray:
     return (bits >> down | bits << (-down & np.uint32(31))).view(np.int32)
 
 
-def _lower_dot4_512(b: Any, total: Any, u: Any, s: Any) -> Any:
-    return intrinsic(b, "llvm.x86.avx512.vpdpbusd.512", total.type, total, u, s)
-
-
-def _halves(b: Any, vector: Any) -> list[Any]:
+def halves(b: Any, vector: Any) -> list[Any]:
+    """The first and the second half of a vector, as LLVM values."""
     count = vector.type.count // 2
     undefined = ir.Constant(vector.type, ir.Undefined)
-    pick = [ir.Constant(_of(I32, count), list(range(k, k + count))) for k in (0, count)]
+    pick = [ir.Constant(of_type(I32, count), list(range(k, k + count))) for k in (0, count)]
     return [b.shuffle_vector(vector, undefined, lanes) for lanes in pick]
 
 
-def _join(b: Any, low: Any, high: Any) -> Any:
-    return b.shuffle_vector(low, high, ir.Constant(i32x16.llvm, list(range(LANES))))
-
-
-def _lower_dot4_256(b: Any, total: Any, u: Any, s: Any) -> Any:
-    parts = zip(*(_halves(b, v) for v in (total, u, s)), strict=True)
-    name = "llvm.x86.avx512.vpdpbusd.256"
-    return _join(b, *(intrinsic(b, name, t.type, t, x, y) for t, x, y in parts))
-
-
-def _lower_dot4_words(b: Any, total: Any, u: Any, s: Any) -> Any:
-    """Even and odd bytes as 16-bit words, multiplied and added in pairs: nothing can saturate."""
-    eight = ir.Constant(_of(I16, 32), [8] * 32)
-    u, s = b.bitcast(u, eight.type), b.bitcast(s, eight.type)
-    pairs = (
-        (b.and_(u, ir.Constant(eight.type, [255] * 32)), b.ashr(b.shl(s, eight), eight)),
-        (b.lshr(u, eight), b.ashr(s, eight)),
-    )
-    for x, y in pairs:
-        total = b.add(total, _multiply_pairs(b, x, y))
-    return total
-
-
-def _multiply_pairs(b: Any, x: Any, y: Any) -> Any:
-    if ISA in ("avx512", "avx512vnni"):
-        return intrinsic(b, "llvm.x86.avx512.pmaddw.d.512", i32x16.llvm, x, y)
-    if ISA in ("avx2", "avxvnni"):
-        halves = zip(_halves(b, x), _halves(b, y), strict=True)
-        return _join(
-            b, *(intrinsic(b, "llvm.x86.avx2.pmadd.wd", _of(I32, 8), p, q) for p, q in halves)
-        )
-    x, y, sixteen = b.bitcast(x, i32x16.llvm), b.bitcast(y, i32x16.llvm), constant(i32x16, 16)
-    low = [b.ashr(b.shl(v, sixteen), sixteen) for v in (x, y)]
-    return b.add(b.mul(*low), b.mul(b.ashr(x, sixteen), b.ashr(y, sixteen)))
-
-
-_DOT4 = {"avx512vnni": _lower_dot4_512, "avxvnni": _lower_dot4_256}
-
-
-@primitive(i32x16, (i32x16,) * 3, lambda b, *v: _DOT4.get(ISA, _lower_dot4_words)(b, *v))
-def dot4(total: np.ndarray, u: np.ndarray, s: np.ndarray) -> np.ndarray:
-    """Per lane: total + four products of an unsigned byte of u and a signed byte of s, exact."""
-    products = u.view(np.uint8).astype(np.int32) * s.view(np.int8)
-    return total + products.reshape(LANES, 4).sum(1, dtype=np.int32)
+def join(b: Any, low: Any, high: Any) -> Any:
+    """Two halves as one vector."""
+    lanes = list(range(2 * low.type.count))
+    return b.shuffle_vector(low, high, ir.Constant(of_type(I32, len(lanes)), lanes))
 
 
 # --- comparing and summing lanes ------------------------------------------------------------------
@@ -335,7 +291,7 @@ def vabs(x: np.ndarray) -> np.ndarray:
 def _tree(combine: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any], Any]:
     def lower(b: Any, x: Any) -> Any:
         while x.type.count > 1:
-            x = combine(b, *_halves(b, x))
+            x = combine(b, *halves(b, x))
         return b.extract_element(x, ir.Constant(I32, 0))
 
     return lower

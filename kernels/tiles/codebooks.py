@@ -31,13 +31,14 @@ from ..simd import (
 )
 from .codes import (
     CODES,
-    HIGH4,
     LOW1,
     bits,
     in_place,
     looked_up,
     nibble,
+    nibble_at,
     places,
+    raised,
     tile_format,
     two_parts,
 )
@@ -46,15 +47,20 @@ from .lanes import byte_table
 
 
 def _signed_levels(name: str) -> list[int]:
-    """128 + 2 * level at its number, 128 less it 4 (of three levels) or 8 further on; else 128."""
+    """128 + 2 * level at its number, 128 less it 4 (of three levels) or 8 further on; else 128.
+
+    All are even.
+    """
     levels = 2 * np.array(GRIDS[name].levels)
     table = np.full(16, 128)
     table[: len(levels)] += levels
     minus = 4 if len(levels) == 3 else 8
     table[minus : minus + len(levels)] -= levels
-    return [int(entry) for entry in table]
+    return [int(entry) >> 1 - raised(1) for entry in table]
 
 
+IQ1_M_PLACE = IQ3_S_PLACE = raised(3)
+IQ1_M_CODE, IQ3_S_NIBBLE = 3 + IQ1_M_PLACE, nibble_at(1 + IQ3_S_PLACE)
 iq2_level = byte_table("iq2_level", _signed_levels("iq2_s"))
 iq3_level = byte_table("iq3_level", _signed_levels("iq3_xxs"))
 
@@ -75,7 +81,7 @@ def half_steps(number):
 
 @inline
 def codes_iq2(unit, block):
-    return unit + 512 * (block >> 2), 2 * (block & 3), unit + 1024, block - 2
+    return unit + 512 * (block >> 2), 2 * (block & 3), unit + 1024, block
 
 
 @inline
@@ -101,19 +107,16 @@ def unpack_iq3_xxs(unit, block):
     return (unit + 256 * block,), (d * half_steps(four_bits(unit + 2048, block)),), ()
 
 
-@unrolled(lambda address: CODES)
-def odd_nibbles(address: Any) -> Any:
+def odd(codes: Any, g: int) -> Any:
     """8 * (2 * code + 1) of columns 0..15 in the low nibbles, 16..31 in the high ones."""
-    raw = [load_i32x16(address + 64 * g) for g in range(4)]
-    low = [shift_left(v, 4) & HIGH4 | (8 * LOW1) for v in raw]
-    return (*low, *[v & HIGH4 | (8 * LOW1) for v in raw])
+    return IQ3_S_NIBBLE(codes, g) | (LOW1 << IQ3_S_PLACE)
 
 
 @inline
 def unpack_iq3_s(unit, block):
     scale = four_bits(unit + 2048, block)
     d = load_f16x16(unit + 2112) * splat(1 / 8)
-    return odd_nibbles(unit + 256 * block), (d * to_f32(scale + scale + isplat(1)),), ()
+    return (unit + 256 * block,), (d * to_f32(scale + scale + isplat(1)),), ()
 
 
 # --- IQ1 ------------------------------------------------------------------------------------------
@@ -125,21 +128,21 @@ def unpack_iq1_s(unit, block):
     scale = both & isplat(7)
     a = load_f16x16(unit + 1088) * to_f32(scale + scale + isplat(1))
     eighths = to_f32(isplat(7) + shift_left(shift_right(both, 3), 1))
-    mask, unit_of = places(2 * (block & 3), 2)
-    codes = unit + 512 * (block >> 2), mask
+    codes, unit_of = places(unit + 512 * (block >> 2), 2 * (block & 3), 2)
     return codes, (a * unit_of,), (a * (eighths * splat(0.125)),)
 
 
 @unrolled(lambda codes, minus: CODES)
 def shifted_eighths(codes: Any, minus: Any) -> Any:
     """64 * code, plus 72, or 56 for columns 8k..8k+7 if bit k of `minus` is set."""
-    shifts = [(shift_right(minus, k) & 1) * (-16 * LOW1) + 72 * LOW1 for k in range(4)]
+    one = LOW1 << IQ1_M_PLACE
+    shifts = [(shift_right(minus, k) & 1) * (-2 * one) + 9 * one for k in range(4)]
     return tuple(code + shifts[g // 2] for g, code in enumerate(codes))
 
 
 @inline
 def unpack_iq1_m(unit, block):
-    codes = bits(unit + 512 * (block >> 2), 2 * (block & 3) - 6, 0xC0)
+    codes = bits(unit + 512 * (block >> 2), 2 * (block & 3), 2, IQ1_M_CODE)
     codes = shifted_eighths(codes, shift_right(load_i32x16(unit + 1152), 4 * block))
     d = load_f16x16(unit + 1216) * splat(1 / 64)
     both = load_u8x16(unit + 1024 + 16 * block)
@@ -155,19 +158,22 @@ IQ2_S = ((0, 16, 4), (64, 8, 4), (96, 8, 1), (104, 1, 2))
 IQ3 = ((0, 32, 4), (128, 4, 1), (132, 1, 2))
 
 
-def _codebook(name: str, fields: tuple[tuple[int, ...], ...], unpack: Any, **rest: Any) -> Any:
-    return tile_format(name, 256, *fields, unpack=unpack, expand=EXPANSIONS[name], **rest)
+def _codebook(
+    name: str, fields: tuple[tuple[int, ...], ...], top: int, lift: int, unpack: Any, **rest: Any
+) -> Any:
+    extra = {"top": top, "lift": lift, "unpack": unpack, "expand": EXPANSIONS[name], **rest}
+    return tile_format(name, 256, *fields, **extra)
 
 
-IQ2_CODE = looked_up(iq2_level, two_parts(0x03, 0x04))
+IQ2_CODE = looked_up(iq2_level, two_parts(2, 1))
 IQ3_CODE = looked_up(iq3_level, nibble)
 
 CODEBOOKS = (
-    _codebook("iq1_s", IQ1_S, unpack_iq1_s, code=in_place),
-    _codebook("iq1_m", IQ1_M, unpack_iq1_m, signed=True, groups=2),
-    _codebook("iq2_xxs", IQ2_XXS, unpack_iq2_xxs, code=IQ2_CODE, signed=True),
-    _codebook("iq2_xs", IQ2_S, unpack_iq2_s, code=IQ2_CODE, signed=True, groups=2),
-    _codebook("iq2_s", IQ2_S, unpack_iq2_s, code=IQ2_CODE, signed=True, groups=2),
-    _codebook("iq3_xxs", IQ3, unpack_iq3_xxs, code=IQ3_CODE, signed=True),
-    _codebook("iq3_s", IQ3, unpack_iq3_s, signed=True),
+    _codebook("iq1_s", IQ1_S, 2, 0, unpack_iq1_s, code=in_place(2)),
+    _codebook("iq1_m", IQ1_M, 25, 3, unpack_iq1_m, signed=True, groups=2),
+    _codebook("iq2_xxs", IQ2_XXS, 107, 1, unpack_iq2_xxs, code=IQ2_CODE, signed=True),
+    _codebook("iq2_xs", IQ2_S, 107, 1, unpack_iq2_s, code=IQ2_CODE, signed=True, groups=2),
+    _codebook("iq2_s", IQ2_S, 107, 1, unpack_iq2_s, code=IQ2_CODE, signed=True, groups=2),
+    _codebook("iq3_xxs", IQ3, 126, 1, unpack_iq3_xxs, code=IQ3_CODE, signed=True),
+    _codebook("iq3_s", IQ3, 31, 3, unpack_iq3_s, code=odd, signed=True, at_once=True),
 )

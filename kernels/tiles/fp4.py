@@ -24,10 +24,10 @@ from ..simd import (
     splat,
     to_f32,
 )
-from .codes import LOW4, TileFormat, looked_up, nibble, tile_format
+from .codes import TileFormat, each, looked_up, nibble, raised, tile_format
 from .lanes import byte_table
 
-fp4_level = byte_table("fp4_level", [8 * int(v) + 128 for v in mxfp4.LEVELS])
+fp4_level = byte_table("fp4_level", [int(v) + 16 << raised(3) for v in mxfp4.LEVELS])
 iq4_level = byte_table("iq4_level", [int(v) + 128 for v in iq4_nl.LEVELS])
 
 
@@ -61,7 +61,7 @@ def nibble_of_8(codes: Any, g: int) -> Any:
     high ones.
     """
     raw = load_i32x16(codes[0] + 128 * (g // 4) + 64 * (g % 2))
-    return raw & LOW4 if g % 4 < 2 else shift_right(raw, 4) & LOW4
+    return (raw if g % 4 < 2 else shift_right(raw, 4)) & each(15)
 
 
 @inline
@@ -96,8 +96,8 @@ FP4_CODE, FP4_CODE_OF_8 = looked_up(fp4_level, nibble), looked_up(fp4_level, nib
 IQ4_CODE = looked_up(iq4_level, nibble)
 
 FP4 = (
-    _fp4("mxfp4", 32, MXFP4, unpack=unpack_mxfp4, code=FP4_CODE),
-    _fp4("nvfp4", 64, NVFP4, unpack=unpack_nvfp4, code=FP4_CODE_OF_8, groups=2),
-    _fp4("iq4_nl", 32, IQ4_NL, unpack=unpack_iq4_nl, code=IQ4_CODE),
-    _fp4("iq4_xs", 256, IQ4_XS, unpack=unpack_iq4_xs, code=IQ4_CODE),
+    _fp4("mxfp4", 32, MXFP4, unpack=unpack_mxfp4, code=FP4_CODE, top=28, lift=3),
+    _fp4("nvfp4", 64, NVFP4, unpack=unpack_nvfp4, code=FP4_CODE_OF_8, groups=2, top=28, lift=3),
+    _fp4("iq4_nl", 32, IQ4_NL, unpack=unpack_iq4_nl, code=IQ4_CODE, top=241),
+    _fp4("iq4_xs", 256, IQ4_XS, unpack=unpack_iq4_xs, code=IQ4_CODE, top=241),
 )

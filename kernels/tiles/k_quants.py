@@ -7,6 +7,8 @@ it is 128.
 
 from __future__ import annotations
 
+from typing import Any
+
 from .._jit import inline
 from ..simd import (
     isplat,
@@ -18,14 +20,15 @@ from ..simd import (
     splat,
     to_f32,
 )
-from .codes import bits, in_place, joined, places, tile_format, two_parts
+from .codes import TileFormat, bits, in_place, joined, places, raised, tile_format, two_parts
 from .regroup import REGROUP_Q3_K
+
+Q3_K_LOW, Q3_K_HIGH = raised(5), raised(5) + 2  # where bits 0 and 1, and bit 2, of a code go
 
 
 @inline
 def unpack_q2_k(unit, block):
-    mask, unit_of = places(2 * (block & 3), 2)
-    codes = unit + 256 + 512 * (block >> 2), mask
+    codes, unit_of = places(unit + 256 + 512 * (block >> 2), 2 * (block & 3), 2)
     d, low = load_f16x16(unit + 1280) * unit_of, load_f16x16(unit + 1312)
     first, second = load_u8x16(unit + 32 * block), load_u8x16(unit + 32 * block + 16)
     scales = d * to_f32(first & isplat(15)), d * to_f32(second & isplat(15))
@@ -38,11 +41,11 @@ def unpack_q2_k(unit, block):
 
 @inline
 def codes_q3_k(unit, block):
-    """32 times the codes, from what `regroup.py` made of them."""
+    """The codes from what `regroup.py` made of them."""
     if block < 6:
-        return bits(unit + 512 * (block >> 1), -3 * (block & 1), 0xE0)
-    low = bits(unit + 512 * (block - 6), -5, 0x60)
-    return joined(low, bits(unit + 1024, block - 13, 0x80))
+        return bits(unit + 512 * (block >> 1), 5 - 3 * (block & 1), 3, Q3_K_LOW)
+    low = bits(unit + 512 * (block - 6), 0, 2, Q3_K_LOW)
+    return joined(low, bits(unit + 1024, block - 6, 1, Q3_K_HIGH))
 
 
 @inline
@@ -85,15 +88,14 @@ def scaled(unit, block):
 @inline
 def unpack_q4_k(unit, block):
     (scale,), minimums = scaled(unit, block)
-    mask, unit_of = places(4 * (block & 1), 4)
-    return (unit + 256 + 512 * (block >> 1), mask), (scale * unit_of,), minimums
+    codes, unit_of = places(unit + 256 + 512 * (block >> 1), 4 * (block & 1), 4)
+    return codes, (scale * unit_of,), minimums
 
 
 @inline
 def unpack_q5_k(unit, block):
     scales, minimums = scaled(unit, block)
-    codes = bits(unit + 768 + 512 * (block >> 1), 4 * (block & 1), 0x0F)
-    return joined(codes, bits(unit + 256, block - 4, 0x10)), scales, minimums
+    return (unit + 768 + 512 * (block >> 1), 4 * (block & 1), unit + 256, block), scales, minimums
 
 
 @inline
@@ -103,7 +105,7 @@ def unpack_q6_k(unit, block):
     d = load_f16x16(unit + 3328) * splat(1 / 4)
     first = d * to_f32(load_i8x16(unit + 3072 + 32 * block))
     second = d * to_f32(load_i8x16(unit + 3072 + 32 * block + 16))
-    return (low, 4 * (k >> 1) - 2, high, 2 * k - 6), (first, second), ()
+    return (low, 4 * (k >> 1), high, 2 * k), (first, second), ()
 
 
 Q2_K = ((0, 16, 1), (16, 16, 4), (80, 1, 2), (82, 1, 2))
@@ -112,12 +114,19 @@ Q4_K = ((0, 1, 2), (2, 1, 2), (4, 12, 1), (16, 32, 4))
 Q5_K = ((0, 1, 2), (2, 1, 2), (4, 12, 1), (16, 8, 4), (48, 32, 4))
 Q6_K = ((0, 32, 4), (128, 16, 4), (192, 16, 1), (208, 1, 2))
 
-Q6_K_CODE = two_parts(0x3C, 0xC0)
+Q5_K_CODE, Q6_K_CODE = two_parts(4, 1), two_parts(4, 2, raised(2))
+
+
+def _k_quant(name: str, top: int, fields: tuple[tuple[int, ...], ...], **rest: Any) -> TileFormat:
+    return tile_format(name, 256, *fields, top=top, **rest)
+
 
 K_QUANTS = (
-    tile_format("q2_k", 256, *Q2_K, unpack=unpack_q2_k, code=in_place, groups=2),
-    tile_format("q3_k", 256, *Q3_K, unpack=unpack_q3_k, signed=True, groups=2, expand=REGROUP_Q3_K),
-    tile_format("q4_k", 256, *Q4_K, unpack=unpack_q4_k, code=in_place),
-    tile_format("q5_k", 256, *Q5_K, unpack=unpack_q5_k),
-    tile_format("q6_k", 256, *Q6_K, unpack=unpack_q6_k, code=Q6_K_CODE, signed=True, groups=2),
+    _k_quant("q2_k", 3, Q2_K, unpack=unpack_q2_k, code=in_place(2), groups=2),
+    _k_quant(
+        "q3_k", 7, Q3_K, unpack=unpack_q3_k, signed=True, groups=2, expand=REGROUP_Q3_K, lift=5
+    ),
+    _k_quant("q4_k", 15, Q4_K, unpack=unpack_q4_k, code=in_place(4)),
+    _k_quant("q5_k", 31, Q5_K, unpack=unpack_q5_k, code=Q5_K_CODE, at_once=True),
+    _k_quant("q6_k", 63, Q6_K, unpack=unpack_q6_k, code=Q6_K_CODE, signed=True, groups=2, lift=2),
 )

@@ -19,8 +19,8 @@ PACKED = sum(power << 8 * i for i, power in enumerate(POWERS))  # indices are ch
 @inline
 def unpack_tq2_0(unit, block):
     scale = load_f16x16(unit + 1024)
-    mask, unit_of = places(2 * (block & 3), 2)
-    return (unit + 512 * (block >> 2), mask), (scale * unit_of,), (scale,)
+    codes, unit_of = places(unit + 512 * (block >> 2), 2 * (block & 3), 2)
+    return codes, (scale * unit_of,), (scale,)
 
 
 @unrolled(lambda first, power, second, power_2: CODES)
@@ -54,6 +54,6 @@ TQ1_0 = ((0, 8, 4), (32, 4, 4), (48, 1, 4), (52, 1, 2))
 TQ2_0 = ((0, 16, 4), (64, 1, 2))
 
 TERNARY = (
-    tile_format("tq1_0", 256, *TQ1_0, unpack=unpack_tq1_0),
-    tile_format("tq2_0", 256, *TQ2_0, unpack=unpack_tq2_0, code=in_place),
+    tile_format("tq1_0", 256, *TQ1_0, unpack=unpack_tq1_0, top=2),
+    tile_format("tq2_0", 256, *TQ2_0, unpack=unpack_tq2_0, code=in_place(2), top=2),
 )

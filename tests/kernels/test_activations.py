@@ -108,3 +108,17 @@ def test_second_level_that_nobody_reads_is_not_written() -> None:
 
 def test_zeros_give_zeros() -> None:
     assert not records(quantise, np.zeros((2, 64), np.float32), 1).any()
+
+
+@pytest.mark.parametrize("size", [1e-24, 8e-25, 1e-30, 1e-38, 1e-44])
+def test_blocks_next_to_nothing_are_the_twins(size: float, rng: np.random.Generator) -> None:
+    x = (rng.standard_normal((4, 64)) * size).astype(np.float32)
+    assert np.array_equal(records(quantise, x, 4), quantise_ref(x, 4))
+
+
+def test_a_block_below_the_least_size_has_no_codes() -> None:
+    x = np.full((1, 64), 2.0**-80, np.float32)
+    x[0, 40] *= 1.01
+    codes, _ = level(records(quantise, x, 1), 0)
+    assert not codes[0].any()
+    assert codes[1].max() == 127

@@ -30,7 +30,10 @@ PROCESSORS = {
 OPERATIONS = [
     "int8 iq4_nl, 1 row",
     "int8 tq1_0, 1 row",
+    "int8 q6_k, 9 rows",
+    "int8 q4_k, many rows",
     "float q4_1, 1 row",
+    "float bf16, many rows",
     "attention, 1 row",
     "norm",
 ]

@@ -55,7 +55,6 @@ def whole_numbers(part, parts, thread, x, y, z, out):
     s.store_i32x16(out + 64, (a - c) | b)
     s.store_i32x16(out + 128, s.shift_right(a, 7) * s.isplat(3))
     s.store_i32x16(out + 192, s.shift_left(a, 9))
-    s.store_i32x16(out + 256, s.dot4(a, b, c))
     s.store_f32x16(out + 320, s.to_f32(a))
     s.store_i32x16(out + 384, s.iota())
     s.store_i32(out + 448, s.isum_lanes(a))
@@ -127,13 +126,6 @@ def test_half_floats_have_the_same_bits_both_ways(rng: np.random.Generator) -> N
         y = (rng.standard_normal(16) * 10.0 ** rng.integers(-7, 5)).astype(np.float16)
         compiled, plain = both(halves, x, y, z)
         assert compiled.tobytes() == plain.tobytes()
-
-
-def test_dot4_does_not_saturate() -> None:
-    u, v = np.full(16, -1, np.int32), np.full(16, -0x7F7F7F80, np.int32)  # 255 and -128
-    compiled, plain = both(whole_numbers, np.zeros(16, np.int32), u, v)
-    assert compiled[256:320].view(np.int32).tolist() == [4 * 255 * -128] * 16
-    assert np.array_equal(compiled, plain)
 
 
 def test_plain_fma_rounds_once(rng: np.random.Generator) -> None:

@@ -6,12 +6,15 @@ import pytest
 from gnomon.formats.ggml_types import BY_NAME
 from gnomon.formats.gguf import TensorInfo
 from gnomon.kernels.activations import RECORD, arrange
+from gnomon.kernels.block_products import CODE_BYTES, PAIR_ROWS
 from gnomon.kernels.matmul import emit_matmul, rows_at_once
+from gnomon.kernels.panels import panel_parts
 from gnomon.kernels.pool import Pool
 from gnomon.kernels.quants.random_blocks import random_blocks
 from gnomon.kernels.quants.table import dequantize
-from gnomon.kernels.tape import Tape
+from gnomon.kernels.tape import Kernel, Tape
 from gnomon.kernels.team import team
+from gnomon.kernels.tiles.codes import raised
 from gnomon.kernels.tiles.formats import FORMATS
 from gnomon.kernels.tiles.load import load_tiles
 
@@ -49,6 +52,25 @@ def test_unpacked_weights_are_the_twins(name):
     blocks = random_blocks(block, 19 * 512 // block.elements, np.random.default_rng(3))
     tensor = TensorInfo("w", block, (19, 512), blocks.reshape(-1), "little")
     np.testing.assert_array_equal(unpacked(tensor), dequantize(tensor.data, block, (19, 512)))
+
+
+@pytest.mark.parametrize("name", [name for name, form in FORMATS.items() if form.integer])
+def test_no_code_is_larger_than_the_format_says(name):
+    form, block = FORMATS[name], BY_NAME[name]
+    blocks = random_blocks(block, 16 * 2 * form.columns // block.elements, np.random.default_rng(3))
+    tensor = TensorInfo("w", block, (16, 2 * form.columns), blocks.reshape(-1), "little")
+    weight, (store, _, size) = load_tiles(tensor, 1), panel_parts(form, True, PAIR_ROWS)
+    per_unit, panels = form.columns // 32, np.zeros((weight.blocks, size), np.uint8)
+
+    def body(part, parts, thread, tile, panel, blocks):
+        for block in range(blocks):
+            store(tile + block // per_unit * form_bytes, block % per_unit, panel + block * size)
+
+    form_bytes = form.unit_bytes
+    Kernel(f"test_codes_{name}", body).run(0, 1, weight.data, panels, weight.blocks)
+    codes = panels[:, :CODE_BYTES]
+    assert codes.max() == form.top << raised(form.lift)
+    assert not (codes & ((1 << raised(form.lift)) - 1)).any()
 
 
 @pytest.mark.parametrize("exponents", [(0, 1, 2, 3), (250, 251, 126, 127)])

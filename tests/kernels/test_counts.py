@@ -1,0 +1,66 @@
+"""Sums over a block's vectors: exact for the largest codes and activations of every type."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gnomon.kernels.counts import Counts
+from gnomon.kernels.simd import fence, isplat, load_i32, load_i32x16, store_i32x16
+from gnomon.kernels.tape import Kernel
+from gnomon.kernels.tiles.codes import raised
+from gnomon.kernels.tiles.formats import FORMATS
+from gnomon.kernels.trace import unrolled, void
+
+INTEGER = [name for name, form in FORMATS.items() if form.integer]
+
+
+def summing(name: str) -> Any:
+    form = FORMATS[name]
+
+    @unrolled(lambda codes, x, out: void)
+    def count(codes, x, out):
+        counts = Counts(form, [isplat(0), isplat(7)])
+        for g in range(8):
+            vector = counts.ready(load_i32x16(codes + 64 * g))
+            for row in (0, 1):
+                counts.add(row, vector, isplat(load_i32(x + 32 * row + 4 * g)))
+            counts.next()
+            fence(codes)
+        for row, total in enumerate(counts.done()):
+            store_i32x16(out + 64 * row, total)
+
+    def body(part, parts, thread, codes, x, out):
+        count(codes, x, out)
+
+    return body
+
+
+def check(name: str, small: Any, x: Any) -> None:
+    """codes [8, 16, 4] at the bottom of their bytes, activations [2, 32]."""
+    form, out = FORMATS[name], np.zeros((2, 2, 16), np.int32)
+    codes, body = (small << raised(form.lift)).astype(np.uint8), summing(name)
+    Kernel(f"test_counts_{name}", body).run(0, 1, codes, x, out[0])
+    body(0, 1, 0, codes.ctypes.data, x.ctypes.data, out[1].ctypes.data)
+    values = small.astype(int) << form.lift
+    if form.signed and Counts.from_zero(form):
+        values -= 128
+    wanted = np.einsum("grc,igc->ir", values, x.astype(int).reshape(2, 8, 4))
+    wanted[1] += 7
+    assert out[0].tolist() == wanted.tolist()
+    assert out[1].tolist() == wanted.tolist()
+
+
+@pytest.mark.parametrize("name", INTEGER)
+def test_sums_of_the_largest_products_are_exact(name: str) -> None:
+    x = np.array([[127] * 32, [-127] * 32], np.int8)
+    check(name, np.full((8, 16, 4), FORMATS[name].top), x)
+
+
+@pytest.mark.parametrize("name", INTEGER)
+def test_sums_of_any_products_are_exact(name: str, rng: np.random.Generator) -> None:
+    for _ in range(5):
+        small = rng.integers(0, FORMATS[name].top + 1, (8, 16, 4))
+        check(name, small, rng.integers(-127, 128, (2, 32)).astype(np.int8))
