@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ._jit import inline
+from .isa import NARROW, SUMS
 from .kv_pages import PAGE
 from .kv_types import BLOCK, LANES, LOAD, KvType, row_loader
 from .requests import HERE
@@ -80,6 +81,16 @@ def _asker(size: int, ask: bool) -> Any:
                 HERE.nearer(near + offset)
 
     return ask_for
+
+
+def _power(pairs: int) -> int:
+    """The least of 4, 8 and 16 ... that `pairs` are at most; with few registers from 1 on."""
+    return max(1 if NARROW else 4, 1 << (pairs - 1).bit_length())
+
+
+def _split(pairs: int, width: int) -> int:
+    """How many pairs go together, of `width` vectors each, so that registers hold their sums."""
+    return min(pairs, max(1, SUMS // width))
 
 
 # --- scores ---------------------------------------------------------------------------------------
@@ -147,14 +158,29 @@ def _block_scores(kind: KvType, pairs: int, blocks: int, ask: bool) -> Any:
     return scores
 
 
+def _scores(kind: KvType, pairs: int, blocks: int, ask: bool) -> Any:
+    """Those of 16 * blocks keys, by as many pairs as go together."""
+    make, some = _block_scores if kind.quantised else _number_scores, _split(pairs, blocks)
+    if some == pairs:
+        return make(kind, pairs, blocks, ask)
+    first, rest = make(kind, some, blocks, ask), _scores(kind, pairs - some, blocks, False)
+
+    @inline
+    def scores(query, stride, keys, dim, out, scale, near, far):
+        first(query, stride, keys, dim, out, scale, near, far)
+        rest(query + stride * some, stride, keys, dim, out + ROW * some, scale, near, far)
+
+    return scores
+
+
 def make_scores(kind: KvType, pairs: int, ask: bool) -> Any:
     """Scores of a tile's queries with the keys of a page that any of them sees.
 
     scores(query, stride, keys, dim, limits, start, out, scale, ahead): `start` is the page's first
     position; with `ask`, the piece `ahead` bytes further on is read next.
     """
-    blocks = 2 if pairs > 4 or kind.quantised else 4
-    some = (_block_scores if kind.quantised else _number_scores)(kind, pairs, blocks, ask)
+    blocks = 2 if kind.quantised else max(1, SUMS // _power(pairs))
+    some = _scores(kind, pairs, blocks, ask)
     step, row_bytes = LANES * blocks, kind.step_bytes
 
     @inline
@@ -230,7 +256,23 @@ def soften(scores, start, range_, cap, state, lane):
 
 
 def _sums(kind: KvType, pairs: int, width: int, ask: bool = False) -> Any:
-    """Add p[query] * value over positions begin..end, for 16 * width numbers of the values."""
+    """Add p[query] * value over positions begin..end, for 16 * width numbers of the values, by as
+    many pairs as go together.
+    """
+    some = _split(pairs, width)
+    if some == pairs:
+        return _sums_together(kind, pairs, width, ask)
+    first, rest = _sums_together(kind, some, width, ask), _sums(kind, pairs - some, width)
+
+    @inline
+    def sums(p, values, row_bytes, begin, end, to, stride, ahead):
+        first(p, values, row_bytes, begin, end, to, stride, ahead)
+        rest(p + ROW * some, values, row_bytes, begin, end, to + stride * some, stride, ahead)
+
+    return sums
+
+
+def _sums_together(kind: KvType, pairs: int, width: int, ask: bool) -> Any:
     load, size = row_loader(kind, width), width * LANES // kind.step * kind.step_bytes
     ask_for, half = _asker(size, ask), PAGE // 2
 
@@ -264,8 +306,8 @@ def make_sums(kind: KvType, pairs: int, ask: bool) -> Any:
     sums(p, values, padded, ranges, queries, start, state, ahead); `queries` is `pairs`, but not
     known to the compiler, which would repeat the loop's body.
     """
-    width = 2 if pairs > 4 else 4
     least = 2 if kind.quantised else 1
+    width = max(least, SUMS // _power(pairs))
     step, step_bytes = kind.step, kind.step_bytes
     wide, narrow = _sums(kind, pairs, width, ask), _sums(kind, pairs, least, ask)
     edge = _sums(kind, 1, least)

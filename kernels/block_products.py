@@ -16,7 +16,7 @@ from typing import Any
 
 from ._jit import inline
 from .counts import Counts
-from .isa import NARROW
+from .isa import NARROW, SUMS
 from .requests import Requests
 from .simd import (
     fence,
@@ -33,7 +33,6 @@ from .simd import (
 from .tiles.codes import TileFormat
 
 PAIR_ROWS = 4  # of two tiles at once; their 16 accumulators leave room for operands
-AT_ONCE = 4  # vectors of sums that 16 registers of half a vector hold
 CODE_BYTES = 512  # of 32 columns of a tile, unpacked
 
 # What follows counts in a record of `rows` rows (`activations.py`): numbers per row, 4 bytes each.
@@ -70,8 +69,8 @@ def _start(form: TileFormat, record: Any, rows: int, group: int, i: int) -> Any:
 
 
 def _some(rows: int, tiles: int) -> list[range]:
-    """Rows that go together: with 16 registers the sums of four vectors fit."""
-    some = max(1, AT_ONCE // tiles) if NARROW else rows
+    """Rows that go together, so that registers hold their sums."""
+    some = max(1, SUMS // tiles) if NARROW else rows
     return [range(first, min(rows, first + some)) for first in range(0, rows, some)]
 
 

@@ -40,8 +40,9 @@ def choose(asked: str | None) -> str:
 ISA = choose(os.environ.get("GNOMON_ISA"))
 # Products of bytes are summed in pairs, of 16 bits, `dots.py`.
 PAIRS = ISA in ("avx2", "avx512")
-# 16 registers of half a vector each, not 32 of a whole one: loops keep less at hand.
+# 16 registers of half a vector each, not 32 of a whole one, hold fewer sums beside operands.
 NARROW = not ISA.startswith("avx512")
+SUMS = 4 if NARROW else 16
 # For what processor code is compiled: this one, or what Numba is told.
 HOST = " ".join(
     (
