@@ -68,10 +68,12 @@ def _start(form: TileFormat, record: Any, rows: int, group: int, i: int) -> Any:
     return isplat(load_i32(_numbers(record, rows, group, form.groups)[0] + 4 * i))
 
 
-def _some(rows: int, tiles: int) -> list[range]:
-    """Rows that go together, so that registers hold their sums."""
-    some = max(1, SUMS // tiles) if NARROW else rows
-    return [range(first, min(rows, first + some)) for first in range(0, rows, some)]
+def _together(rows: int, tiles: int) -> list[tuple[range, range]]:
+    """Rows and tiles that go together, so that registers hold their sums."""
+    if rows * tiles <= SUMS:
+        return [(range(rows), range(tiles))]
+    some = [range(first, min(rows, first + SUMS)) for first in range(0, rows, SUMS)]
+    return [(rows_of, range(t, t + 1)) for t in range(tiles) for rows_of in some]
 
 
 def _add_integers(form: TileFormat, code: Any, requests: Requests | None) -> Any:
@@ -81,26 +83,27 @@ def _add_integers(form: TileFormat, code: Any, requests: Requests | None) -> Any
 
     @unrolled(lambda totals, *rest: totals)
     def add(totals, tiles, record, asks):
-        rows, groups, done = len(totals) // len(tiles), form.groups, 0
+        rows, done = len(totals) // len(tiles), 0
         found: list[list[Any]] = [[] for _ in totals]
-        for some in _some(rows, len(tiles)):
-            for group in range(groups):
-                starts = [_start(form, record, rows, group, i) for i in some]
-                counts = Counts(form, starts * len(tiles))
+        for some, beside in _together(rows, len(tiles)):
+            keys = [t * rows + i for t in beside for i in some]
+            for group in range(form.groups):
+                starts = [_start(form, record, rows, group, k % rows) for k in keys]
+                counts = Counts(form, dict(zip(keys, starts, strict=True)))
                 # Row by row each product would wait for the one before.
-                for g in _words(group, groups):
-                    vectors = [counts.ready(code(codes, g)) for codes, _, _ in tiles]
+                for g in _words(group, form.groups):
+                    vectors = [(t, counts.ready(code(tiles[t][0], g))) for t in beside]
                     for i in some:
                         x = isplat(load_i32(record + 32 * i + 4 * g))
-                        for t, vector in enumerate(vectors):
-                            counts.add(t * len(some) + i - some[0], vector, x)
+                        for t, vector in vectors:
+                            counts.add(t * rows + i, vector, x)
                         if requests:
-                            requests.after(done, 8 * rows, asks)
+                            requests.after(done, 8 * rows * len(tiles) // len(beside), asks)
                             done += 1
                     counts.next()
                     fence(record)
-                for k, count in enumerate(counts.done()):
-                    found[k // len(some) * rows + some[k % len(some)]].append(count)
+                for k, count in counts.done().items():
+                    found[k].append(count)
         return tuple(
             _scaled(total, found[k], tiles[k // rows], record, rows, k % rows)
             for k, total in enumerate(totals)
@@ -141,11 +144,10 @@ def integer_adder(
     return add
 
 
-def _passes(rows: int, tiles: int) -> list[tuple[range, range]]:
-    """Rows and columns that go together; with 16 registers even columns and odd ones do not."""
-    if not NARROW:
-        return [(range(rows), range(32))]
-    return [(some, range(odd, 32, 2)) for some in _some(rows, tiles) for odd in (0, 1)]
+def _passes(rows: int, tiles: int) -> list[tuple[range, range, range]]:
+    """Rows, tiles and columns that go together; with 16 registers even and odd columns do not."""
+    halves = [range(odd, 32, 2) for odd in (0, 1)] if NARROW else [range(32)]
+    return [(*both, columns) for both in _together(rows, tiles) for columns in halves]
 
 
 def _add_columns(reader: Any, fenced: bool, requests: Requests | None) -> Any:
@@ -155,17 +157,17 @@ def _add_columns(reader: Any, fenced: bool, requests: Requests | None) -> Any:
     def add(totals, tiles, record, asks):
         rows, done = len(totals) // len(tiles), 0
         parts = [[splat(0.0), splat(0.0)] for _ in totals]
-        for some, columns in _passes(rows, len(tiles)):
-            readers = [reader(tile) for tile in tiles]
+        for some, beside, columns in _passes(rows, len(tiles)):
+            readers = [(t, reader(tiles[t])) for t in beside]
             for c in columns:
-                vectors = [read(c) for read in readers]
+                vectors = [(t, read(c)) for t, read in readers]
                 for i in some:
                     x = splat(load_f32(record + 128 * i + 4 * c))
-                    for t, vector in enumerate(vectors):
+                    for t, vector in vectors:
                         part = parts[t * rows + i]
                         part[c & 1] = fma(x, vector, part[c & 1])
                     if requests:
-                        requests.after(done, 32 * rows, asks)
+                        requests.after(done, 32 * rows * len(tiles) // len(beside), asks)
                         done += 1
                 if fenced:
                     fence(record)
@@ -240,18 +242,19 @@ def _integer_pair(form: TileFormat) -> Any:
 
 def _counts(form: TileFormat, group: int, panels: Sequence[Any], record: Any) -> list[Any]:
     """Whole products of one group of columns, in the order of the totals."""
-    if NARROW and len(panels) > 1:  # the sums of one fill the registers
-        return [count for panel in panels for count in _counts(form, group, (panel,), record)]
-    rows = range(PAIR_ROWS)
-    starts = [_start(form, record, PAIR_ROWS, group, i) for i in rows]
-    counts = Counts(form, starts * len(panels))
-    for g in _words(group, form.groups):
-        vectors = [counts.ready(load_i32x16(panel + 64 * g)) for panel in panels]
-        for i in rows:
-            x = isplat(load_i32(record + 32 * i + 4 * g))
-            for t, vector in enumerate(vectors):
-                counts.add(t * PAIR_ROWS + i, vector, x)
-        counts.next()
-        # Else LLVM reads all of x first and has no registers for it: 850 GOPS for 1400.
-        fence(record)
-    return counts.done()
+    found: dict[int, Any] = {}
+    for some, beside in _together(PAIR_ROWS, len(panels)):
+        keys = [t * PAIR_ROWS + i for t in beside for i in some]
+        starts = [_start(form, record, PAIR_ROWS, group, k % PAIR_ROWS) for k in keys]
+        counts = Counts(form, dict(zip(keys, starts, strict=True)))
+        for g in _words(group, form.groups):
+            vectors = [(t, counts.ready(load_i32x16(panels[t] + 64 * g))) for t in beside]
+            for i in some:
+                x = isplat(load_i32(record + 32 * i + 4 * g))
+                for t, vector in vectors:
+                    counts.add(t * PAIR_ROWS + i, vector, x)
+            counts.next()
+            # Else LLVM reads all of x first and has no registers for it: 850 GOPS for 1400.
+            fence(record)
+        found |= counts.done()
+    return [found[k] for k in range(len(found))]

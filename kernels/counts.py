@@ -5,7 +5,7 @@ total + 2^lift * sum of code * x     what products of 16 bits hold is added up b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from .dots import MOST, add_pairs, add_signed, add_widened, distance, dot4, settled
@@ -17,15 +17,15 @@ LEAST = 128  # of an activation, below zero
 
 
 class Counts:
-    """Sums of products of some rows and tiles, while a kernel is compiled.
+    """Sums of products while a kernel is compiled, by the output's number.
 
     `add` takes a vector of codes, as `ready` made it once for all rows, and four of an output's
     activations in every lane; `next` follows when each output has had its product.
     """
 
-    def __init__(self, form: TileFormat, starts: Sequence[Any]) -> None:
-        self.totals, self.form = list(starts), form
-        self.words: list[Any] = [None] * len(self.totals)
+    def __init__(self, form: TileFormat, starts: Mapping[int, Any]) -> None:
+        self.form, self.totals = form, dict(starts)
+        self.words: dict[int, Any] = {}
         self.waiting = 0
 
     @staticmethod
@@ -40,8 +40,7 @@ class Counts:
         if by_sign(self.form):
             self.totals[k] = settled(add_signed(self.totals[k], *codes, x))
         elif in_pairs(self.form):
-            words = isplat(0) if self.words[k] is None else self.words[k]
-            self.words[k] = settled(add_pairs(words, codes, x))
+            self.words[k] = settled(add_pairs(self.words.get(k, isplat(0)), codes, x))
         else:
             self.totals[k] = dot4(self.totals[k], codes, x)
 
@@ -51,12 +50,11 @@ class Counts:
             self.widen()
 
     def widen(self) -> None:
-        for k, words in enumerate(self.words):
-            if words is not None:
-                self.totals[k] = add_widened(self.totals[k], words, 1 << self.form.lift)
-        self.words, self.waiting = [None] * len(self.words), 0
+        for k, words in self.words.items():
+            self.totals[k] = add_widened(self.totals[k], words, 1 << self.form.lift)
+        self.words, self.waiting = {}, 0
 
-    def done(self) -> list[Any]:
+    def done(self) -> dict[int, Any]:
         self.widen()
         return self.totals
 

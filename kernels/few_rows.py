@@ -3,10 +3,11 @@
 Two tiles at once share the loads of x and are read as two streams. Milliseconds of a step of the
 1.07B model, Q4_0, on two Intel cores, one tile and two:
 
-    AVX-512 VNNI, 1 row  23.6  23.1     AVX-VNNI, 1 row  27.5  23.1     AVX2, 1 row  38.7  28.8
-                  4 rows 30.5  27.3               4 rows 31.4  53.2           4 rows 78.3  81.6
+    AVX-512 VNNI, 1 row  23.6  23.1     AVX-VNNI, 1 row  27.5  23.1
+                  4 rows 30.5  27.3               4 rows 31.4  53.2
 
-Four rows of two tiles need the 32 wide registers of AVX-512; eight would not fit even there.
+Four rows of two tiles need the 32 wide registers of AVX-512; eight would not fit even there. With
+16 registers four rows of one tile go together, eight rows in two runs.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from ._jit import inline
 from .activations import RECORD, step_bytes
 from .block_products import PAIR_ROWS, pair_adder
 from .few_rows import few_parts, few_rows, store_tile, tiles_at_once
-from .isa import AMD
+from .isa import AMD, NARROW
 from .panels import panel_block_bytes, panel_parts
 from .pool import Pool
 from .requests import Requests
@@ -34,10 +34,12 @@ from .tiles.pack import tile_count
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 # Rows up to which weights go straight from tile to register: a step of 24 rows of a 1.07B model
-# takes 48 ms for 60 by panels (q6_k 61 for 68), one of 32 rows 63 for 74 (q6_k 81 for 82).
-FEW = 32
-PANEL_TILES = 4 if AMD else 8  # an even number; 8 gives 1 to 4 % on Intel
-PANEL_BYTES = 512 * 1024  # per thread: half of a usual second-level cache
+# takes 48 ms for 60 by panels (q6_k 61 for 68), one of 32 rows 63 for 74 (q6_k 81 for 82). With 16
+# registers, where 8 rows are twice 4: 8 rows 75 for 91, 16 rows 145 for 147, 32 rows 287 for 264.
+FEW = 16 if NARROW else 32
+# An even number; 8 gives 1 to 4 % on Intel; 2 gives up to 27 % on Zen 3, whose loops are narrow.
+PANEL_TILES = 2 if NARROW else 4 if AMD else 8
+PANEL_BYTES = (256 if NARROW else 512) * 1024  # per thread: half of a usual second-level cache
 CHUNK = 1 << 22
 
 

@@ -22,14 +22,14 @@ def summing(name: str) -> Any:
 
     @unrolled(lambda codes, x, out: void)
     def count(codes, x, out):
-        counts = Counts(form, [isplat(0), isplat(7)])
+        counts = Counts(form, {0: isplat(0), 1: isplat(7)})
         for g in range(8):
             vector = counts.ready(load_i32x16(codes + 64 * g))
             for row in (0, 1):
                 counts.add(row, vector, isplat(load_i32(x + 32 * row + 4 * g)))
             counts.next()
             fence(codes)
-        for row, total in enumerate(counts.done()):
+        for row, total in counts.done().items():
             store_i32x16(out + 64 * row, total)
 
     def body(part, parts, thread, codes, x, out):
