@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ._jit import inline
-from .isa import NARROW, SUMS
+from .isa import SUMS
 from .kv_pages import PAGE
 from .kv_types import BLOCK, LANES, LOAD, KvType, row_loader
 from .requests import HERE
@@ -83,14 +83,20 @@ def _asker(size: int, ask: bool) -> Any:
     return ask_for
 
 
-def _power(pairs: int) -> int:
-    """The least of 4, 8 and 16 ... that `pairs` are at most; with few registers from 1 on."""
-    return max(1 if NARROW else 4, 1 << (pairs - 1).bit_length())
+def _room(kind: KvType) -> int:
+    """Vectors of sums at once. Each run of pairs unpacks blocks anew: pairs that read them stay."""
+    return 16 if kind.quantised else SUMS
 
 
-def _split(pairs: int, width: int) -> int:
-    """How many pairs go together, of `width` vectors each, so that registers hold their sums."""
-    return min(pairs, max(1, SUMS // width))
+def _width(kind: KvType, pairs: int) -> int:
+    """How many vectors of each pair's sums, so that all pairs have room, or else runs of them."""
+    room = _room(kind)
+    return max(1, room // max(room // 4, 1 << (pairs - 1).bit_length()))
+
+
+def _split(kind: KvType, pairs: int, width: int) -> int:
+    """How many pairs go together, of `width` vectors each."""
+    return min(pairs, max(1, _room(kind) // width))
 
 
 # --- scores ---------------------------------------------------------------------------------------
@@ -160,7 +166,7 @@ def _block_scores(kind: KvType, pairs: int, blocks: int, ask: bool) -> Any:
 
 def _scores(kind: KvType, pairs: int, blocks: int, ask: bool) -> Any:
     """Those of 16 * blocks keys, by as many pairs as go together."""
-    make, some = _block_scores if kind.quantised else _number_scores, _split(pairs, blocks)
+    make, some = _block_scores if kind.quantised else _number_scores, _split(kind, pairs, blocks)
     if some == pairs:
         return make(kind, pairs, blocks, ask)
     first, rest = make(kind, some, blocks, ask), _scores(kind, pairs - some, blocks, False)
@@ -179,7 +185,7 @@ def make_scores(kind: KvType, pairs: int, ask: bool) -> Any:
     scores(query, stride, keys, dim, limits, start, out, scale, ahead): `start` is the page's first
     position; with `ask`, the piece `ahead` bytes further on is read next.
     """
-    blocks = 2 if kind.quantised else max(1, SUMS // _power(pairs))
+    blocks = 2 if kind.quantised else _width(kind, pairs)
     some = _scores(kind, pairs, blocks, ask)
     step, row_bytes = LANES * blocks, kind.step_bytes
 
@@ -259,7 +265,7 @@ def _sums(kind: KvType, pairs: int, width: int, ask: bool = False) -> Any:
     """Add p[query] * value over positions begin..end, for 16 * width numbers of the values, by as
     many pairs as go together.
     """
-    some = _split(pairs, width)
+    some = _split(kind, pairs, width)
     if some == pairs:
         return _sums_together(kind, pairs, width, ask)
     first, rest = _sums_together(kind, some, width, ask), _sums(kind, pairs - some, width)
@@ -307,7 +313,7 @@ def make_sums(kind: KvType, pairs: int, ask: bool) -> Any:
     known to the compiler, which would repeat the loop's body.
     """
     least = 2 if kind.quantised else 1
-    width = max(least, SUMS // _power(pairs))
+    width = max(least, _width(kind, pairs))
     step, step_bytes = kind.step, kind.step_bytes
     wide, narrow = _sums(kind, pairs, width, ask), _sums(kind, pairs, least, ask)
     edge = _sums(kind, 1, least)

@@ -56,7 +56,7 @@ class TileFormat:
     128 is subtracted, `signed`, there are no minimums. `code(codes, g)`, which runs while a kernel
     is compiled, makes vector g of the codes: by default `codes` are all eight, elsewhere they say
     where the vectors lie, and each is made when it is needed, or all `at_once` before the first.
-    Codes are multiples of 2^lift, and 2^lift * top is the largest. Float types have
+    In pairs codes are at most `top`; 2^lift is what they are divided by there. Float types have
     `column(unit, c)`, likewise, and no codes. `expand` is for what is packed in another layout than
     the file's.
     """

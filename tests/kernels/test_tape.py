@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import runpy
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from gnomon.kernels._jit import DISABLED
 from gnomon.kernels.elementwise import add, scale
 from gnomon.kernels.tape import Kernel, Tape
 from gnomon.kernels.team import team
@@ -78,3 +82,14 @@ def test_a_wrong_number_of_arguments_is_refused(arrays: list[np.ndarray]) -> Non
 def test_floats_travel_as_float32() -> None:
     words = scale.words((0, 0, 0, 0, 0, 0, 0, 0.1))
     assert words[-1:].view(np.float32)[0] == np.float32(0.1)
+
+
+@pytest.mark.skipif(DISABLED, reason="nothing is compiled")
+def test_a_body_from_elsewhere_is_compiled_anew_when_its_file_changes(tmp_path: Path) -> None:
+    file, text = tmp_path / "body.py", "from gnomon.kernels.simd import store_i64\n"
+    text += "def body(part, parts, thread, out):\n    store_i64(out, NUMBER)\n"
+    for number in (3, 4):
+        file.write_text(text.replace("NUMBER", str(number)))
+        out = np.zeros(1, np.int64)
+        Kernel("test_from_elsewhere", runpy.run_path(str(file))["body"]).run(0, 1, out)
+        assert out[0] == number

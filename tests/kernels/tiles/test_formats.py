@@ -7,6 +7,7 @@ from gnomon.formats.ggml_types import BY_NAME
 from gnomon.formats.gguf import TensorInfo
 from gnomon.kernels.activations import RECORD, arrange
 from gnomon.kernels.block_products import CODE_BYTES, PAIR_ROWS
+from gnomon.kernels.isa import ISA, PAIRS
 from gnomon.kernels.matmul import emit_matmul, rows_at_once
 from gnomon.kernels.panels import panel_parts
 from gnomon.kernels.pool import Pool
@@ -14,7 +15,6 @@ from gnomon.kernels.quants.random_blocks import random_blocks
 from gnomon.kernels.quants.table import dequantize
 from gnomon.kernels.tape import Kernel, Tape
 from gnomon.kernels.team import team
-from gnomon.kernels.tiles.codes import raised
 from gnomon.kernels.tiles.formats import FORMATS
 from gnomon.kernels.tiles.load import load_tiles
 
@@ -54,6 +54,7 @@ def test_unpacked_weights_are_the_twins(name):
     np.testing.assert_array_equal(unpacked(tensor), dequantize(tensor.data, block, (19, 512)))
 
 
+@pytest.mark.skipif(not PAIRS, reason=f"{ISA} takes codes of 8 bits")
 @pytest.mark.parametrize("name", [name for name, form in FORMATS.items() if form.integer])
 def test_no_code_is_larger_than_the_format_says(name):
     form, block = FORMATS[name], BY_NAME[name]
@@ -68,9 +69,7 @@ def test_no_code_is_larger_than_the_format_says(name):
 
     form_bytes = form.unit_bytes
     Kernel(f"test_codes_{name}", body).run(0, 1, weight.data, panels, weight.blocks)
-    codes = panels[:, :CODE_BYTES]
-    assert codes.max() == form.top << raised(form.lift)
-    assert not (codes & ((1 << raised(form.lift)) - 1)).any()
+    assert panels[:, :CODE_BYTES].max() == form.top
 
 
 @pytest.mark.parametrize("exponents", [(0, 1, 2, 3), (250, 251, 126, 127)])
