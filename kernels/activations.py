@@ -9,8 +9,8 @@ row.
     d1 = max|x| / 127,   code1 = round(x * (127 / max|x|)), halves to even
     d2 = d1 / 254,       code2 = round((x - d1 code1) * (254 * 127 / max|x|))
 
-Where max|x| is at most 2^-80 codes are zero: what such a block adds is below any other block's
-rounding, and neither 127 / max|x| nor a scale's product with d leaves float32's normal range.
+Where max|x| is at most 2^-80 codes are zero: below that 127 / max|x| and products of d with float16
+scales would leave float32's normal range, where instruction sets could differ.
 
 The second level is there for rows in which one number holds more than `share` of the block's energy
 (max^2 > share * sum x^2): one level would leave the other 31 numbers few of the 255 steps. The

@@ -11,6 +11,7 @@ output's operations and their order are the same in both, so its bits are.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -76,6 +77,29 @@ def _together(rows: int, tiles: int) -> list[tuple[range, range]]:
     return [(rows_of, range(t, t + 1)) for t in range(tiles) for rows_of in some]
 
 
+def _products(form: TileFormat, group: int, record: Any, rows: int, which: Any, more: Any) -> Any:
+    """Whole products of one group of columns, by the output's number: of `which` rows and tiles.
+
+    `more` is (vector, after): vector(t, g) are a tile's codes, after() follows each row's products.
+    """
+    (some, beside), (vector, after) = which, more
+    keys = [t * rows + i for t in beside for i in some]
+    starts = [_start(form, record, rows, group, k % rows) for k in keys]
+    counts = Counts(form, dict(zip(keys, starts, strict=True)))
+    # Row by row each product would wait for the one before.
+    for g in _words(group, form.groups):
+        vectors = [(t, counts.ready(vector(t, g))) for t in beside]
+        for i in some:
+            x = isplat(load_i32(record + 32 * i + 4 * g))
+            for t, codes in vectors:
+                counts.add(t * rows + i, codes, x)
+            after()
+        counts.next()
+        # Else LLVM reads all of x first and has no registers for it: 850 GOPS for 1400.
+        fence(record)
+    return counts.done()
+
+
 def _add_integers(form: TileFormat, code: Any, requests: Requests | None) -> Any:
     """add(totals, tiles, record, asks): one level; each tile is (codes, scales, minimums), and
     code(codes, g) makes vector g.
@@ -83,26 +107,19 @@ def _add_integers(form: TileFormat, code: Any, requests: Requests | None) -> Any
 
     @unrolled(lambda totals, *rest: totals)
     def add(totals, tiles, record, asks):
-        rows, done = len(totals) // len(tiles), 0
+        rows, turns = len(totals) // len(tiles), itertools.count()
         found: list[list[Any]] = [[] for _ in totals]
         for some, beside in _together(rows, len(tiles)):
-            keys = [t * rows + i for t in beside for i in some]
+            products = 8 * rows * len(tiles) // len(beside)
+
+            def ask(products: int = products) -> None:
+                if requests:
+                    requests.after(next(turns), products, asks)
+
+            more = lambda t, g: code(tiles[t][0], g), ask
             for group in range(form.groups):
-                starts = [_start(form, record, rows, group, k % rows) for k in keys]
-                counts = Counts(form, dict(zip(keys, starts, strict=True)))
-                # Row by row each product would wait for the one before.
-                for g in _words(group, form.groups):
-                    vectors = [(t, counts.ready(code(tiles[t][0], g))) for t in beside]
-                    for i in some:
-                        x = isplat(load_i32(record + 32 * i + 4 * g))
-                        for t, vector in vectors:
-                            counts.add(t * rows + i, vector, x)
-                        if requests:
-                            requests.after(done, 8 * rows * len(tiles) // len(beside), asks)
-                            done += 1
-                    counts.next()
-                    fence(record)
-                for k, count in counts.done().items():
+                counts = _products(form, group, record, rows, (some, beside), more)
+                for k, count in counts.items():
                     found[k].append(count)
         return tuple(
             _scaled(total, found[k], tiles[k // rows], record, rows, k % rows)
@@ -243,18 +260,7 @@ def _integer_pair(form: TileFormat) -> Any:
 def _counts(form: TileFormat, group: int, panels: Sequence[Any], record: Any) -> list[Any]:
     """Whole products of one group of columns, in the order of the totals."""
     found: dict[int, Any] = {}
-    for some, beside in _together(PAIR_ROWS, len(panels)):
-        keys = [t * PAIR_ROWS + i for t in beside for i in some]
-        starts = [_start(form, record, PAIR_ROWS, group, k % PAIR_ROWS) for k in keys]
-        counts = Counts(form, dict(zip(keys, starts, strict=True)))
-        for g in _words(group, form.groups):
-            vectors = [(t, counts.ready(load_i32x16(panels[t] + 64 * g))) for t in beside]
-            for i in some:
-                x = isplat(load_i32(record + 32 * i + 4 * g))
-                for t, vector in vectors:
-                    counts.add(t * PAIR_ROWS + i, vector, x)
-            counts.next()
-            # Else LLVM reads all of x first and has no registers for it: 850 GOPS for 1400.
-            fence(record)
-        found |= counts.done()
+    more = lambda t, g: load_i32x16(panels[t] + 64 * g), lambda: None
+    for which in _together(PAIR_ROWS, len(panels)):
+        found |= _products(form, group, record, PAIR_ROWS, which, more)
     return [found[k] for k in range(len(found))]
