@@ -5,16 +5,20 @@ of the ids, as llama.cpp does. Its rule that a run of newlines that is a token s
 is left to the merges, which give the same for the vocabularies known.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from itertools import count, repeat
-from operator import add
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from .codec import BYTE_OF, HIDDEN, SPACE, Codec, spell_byte_level, spell_utf8
 from .errors import TokenizerError, shown
 from .metadata import Metadata
 from .pretokenize import PreTokenizer, pre_tokenizer, word_splitter
 from .vocabulary import KEY, Defaults, Vocabulary, read_vocabulary
+
+if TYPE_CHECKING:
+    from tokenizers.models import BPE
 
 MERGES_KEY: Final = f"{KEY}merges"
 
@@ -36,7 +40,6 @@ def read_gemma4(metadata: Metadata) -> tuple[Vocabulary, Codec]:
 
 def _read(metadata: Metadata, defaults: Defaults, pre: PreTokenizer) -> tuple[Vocabulary, Codec]:
     from tokenizers import Tokenizer
-    from tokenizers.models import BPE
 
     vocabulary = read_vocabulary(metadata, defaults)
     n_tokens = len(vocabulary.tokens)
@@ -47,12 +50,7 @@ def _read(metadata: Metadata, defaults: Defaults, pre: PreTokenizer) -> tuple[Vo
     # Bytes without a token get ids past the vocabulary, so that they still part their neighbours.
     unspelled = [char for char in BYTE_OF if char not in known] if pre.byte_level else []
     known.update(zip(unspelled, count(n_tokens)))
-    model = BPE(
-        vocab=known,
-        merges=_merges(metadata, known, hidden),
-        byte_fallback=not pre.byte_level,
-        ignore_merges=pre.ignore_merges,
-    )
+    model = _model(known, _pairs(metadata, known, hidden), hidden, pre)
     tokenizer = Tokenizer(model)
     tokenizer.pre_tokenizer = word_splitter(pre)
 
@@ -65,8 +63,27 @@ def _read(metadata: Metadata, defaults: Defaults, pre: PreTokenizer) -> tuple[Vo
     return vocabulary, Codec(encode, spell_byte_level if pre.byte_level else spell_utf8)
 
 
-def _merges(metadata: Metadata, known: Mapping[str, int], hidden: Mapping[str, int]) -> list[Pair]:
-    """The merges by rank; of equal ones the first counts, and none makes or uses a hidden token."""
+def _model(
+    known: dict[str, int], pairs: list[Pair], hidden: Mapping[str, int], pre: PreTokenizer
+) -> BPE:
+    """tokenizers' model, without merges that make or use a hidden token."""
+    from tokenizers.models import BPE
+
+    options: dict[str, Any] = {
+        "byte_fallback": not pre.byte_level,
+        "ignore_merges": pre.ignore_merges,
+    }
+    try:
+        return BPE(vocab=known, merges=pairs, **options)
+    except Exception:  # it has no class for merges of what is no token
+        parts = {part for left, right in pairs for part in (left, right, left + right)}
+        if absent := parts - known.keys():
+            return BPE(vocab=known, merges=_usable(pairs, absent, hidden), **options)
+        raise
+
+
+def _pairs(metadata: Metadata, known: Mapping[str, int], hidden: Mapping[str, int]) -> list[Pair]:
+    """The merges by rank; of equal ones the first counts."""
     merges = metadata.strings(MERGES_KEY, [])
     # Each merge is another way to part a token in two.
     limit = sum(map(len, known)) + sum(map(len, hidden))
@@ -78,9 +95,7 @@ def _merges(metadata: Metadata, known: Mapping[str, int], hidden: Mapping[str, i
         bad = next(merge for merge in merges if merge.count(" ") != 1)
         raise TokenizerError(f"{MERGES_KEY}: found {shown(bad)}, expected two tokens and one space")
     halves = " ".join(dict.fromkeys(merges)).split(" ") if merges else []
-    pairs = list(zip(halves[::2], halves[1::2], strict=True))
-    absent = set(halves).union(map(add, halves[::2], halves[1::2])) - known.keys()
-    return _usable(pairs, absent, hidden) if absent else pairs
+    return list(zip(halves[::2], halves[1::2], strict=True))
 
 
 def _usable(pairs: list[Pair], absent: set[str], hidden: Mapping[str, int]) -> list[Pair]:

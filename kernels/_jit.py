@@ -90,6 +90,11 @@ def announce(name: str) -> None:
         listener(name)
 
 
+def forget_listeners() -> None:
+    """Tell nobody any more (in a child that compiles for its parent)."""
+    _listeners.clear()
+
+
 @contextmanager
 def on_compile(listener: Callable[[str], None]) -> Iterator[None]:
     """Call `listener(name)` before each kernel that is compiled rather than loaded, within the
@@ -131,13 +136,18 @@ def inline(function: Callable[..., Any], arrays: bool = False) -> Any:
     return function if DISABLED else Inline(function, arrays)
 
 
+def code_path(name: str) -> Path | None:
+    """Where the code of the kernel `name` lies once it is compiled; None without a cache."""
+    folder = cache_folder()
+    return Path(folder) / f"{name}.code" if folder else None
+
+
 def native(name: str, make: Callable[[], Callable[..., None]], words: int) -> int:
     """The address of a C function of `words` int64, which may be called from any thread: from the
     cache, else `make()` compiled. Names are unique among all variants.
     """
     with compile_lock:
-        folder = cache_folder()
-        path = Path(folder) / f"{name}.code" if folder else None
+        path = code_path(name)
         made = machine_code.read(path) if path else None
         if made is None:
             from .compiler import compile_native

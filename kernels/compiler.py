@@ -6,10 +6,11 @@ functions (`trace.py`) just before it compiles what may call them.
 
 from __future__ import annotations
 
+import gc
 import inspect
 import operator
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, ClassVar
 
 import numba
@@ -168,6 +169,20 @@ def define_pending() -> None:
 # --- compilation ----------------------------------------------------------------------------------
 
 
+PATIENCE = 100_000  # new objects between two searches for garbage
+
+
+@contextmanager
+def _patience() -> Iterator[None]:
+    """Numba keeps nearly all it makes: Python's searches for garbage take a tenth of the time."""
+    often = gc.get_threshold()
+    gc.set_threshold(max(PATIENCE, often[0]) if often[0] else 0, *often[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*often)
+
+
 def ready() -> None:
     """Make Numba's own functions known to machine code that calls them."""
     cpu_target.target_context.refresh()
@@ -177,7 +192,8 @@ def compile_native(function: Callable[..., None], words: int) -> MachineCode:
     """A C function of `words` int64 that returns nothing."""
     define_pending()
     made: Any = CFunc(function, ((types.int64,) * words, types.none), locals={}, options=RAW)
-    made.compile()
+    with _patience():
+        made.compile()
     _, _, (code, _) = made._library.serialize_using_object_code()
     return MachineCode(made.native_name, code)
 

@@ -24,6 +24,7 @@ def loading(key: str) -> Iterator[None]:
 def compiling() -> Iterator[Progress]:
     """Tell of every kernel that is compiled within the block: on the first run only."""
     from ...kernels._jit import on_compile
+    from ...kernels.ahead import two_compilers
 
     progress = Progress()
     count = 0
@@ -33,7 +34,7 @@ def compiling() -> Iterator[Progress]:
         count += 1
         progress.update(f"first run: compiling kernel {count} ({name})")
 
-    with on_compile(tell):
+    with on_compile(tell), two_compilers():
         try:
             yield progress
         finally:

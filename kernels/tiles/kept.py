@@ -5,6 +5,7 @@
 The header says which kernels packed which files (path, size, time of last change), and of each
 tensor its tile format, offset and size. What other kernels or files made, or is shorter than it
 says, is not used. The map's pages are shared by all processes, and the system may take them back.
+Whoever writes tiles deletes those of files that are gone or changed.
 
 A load then costs what mapping the file costs: memory that nobody has touched yet takes 0.3 to 3
 seconds per GB on a virtual machine, packing itself 0.1.
@@ -20,7 +21,7 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +44,8 @@ def kept_path(model: Path) -> Path:
 def write_kept(path: Path, stamps: Mapping[Path, tuple[int, int]], tiles: Kept) -> int:
     """Write the tiles of files of these sizes and times; returns the bytes written.
 
-    Another process sees the old file or the whole new one. Raises OSError.
+    Another process sees the old file or the whole new one. Stale ones beside it are deleted.
+    Raises OSError.
     """
     entries, end = {}, 0
     for name, (form, data) in tiles.items():
@@ -63,21 +65,46 @@ def write_kept(path: Path, stamps: Mapping[Path, tuple[int, int]], tiles: Kept) 
         except BaseException:
             os.unlink(file.name)
             raise
+    _forget_stale(path.parent)
     return start + end
 
 
 def read_kept(path: Path, stamps: Mapping[Path, tuple[int, int]]) -> Kept:
     """What was kept of these files, as views of the map; nothing if that cannot be used."""
     with suppress(*UNUSABLE), open(path, "rb") as file:
-        if file.read(len(MAGIC)) != MAGIC:
-            return {}
-        size = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(min(size, MOST_HEADER_BYTES)))
+        header = _read_header(file)
         if header["made"] == _made(stamps):  # else nothing is mapped, which reads it all
             start = -(-file.tell() // ALIGN) * ALIGN
             data = np.frombuffer(_map(file.fileno()), np.uint8)[start:]
             return {name: _view(data, *entry) for name, entry in header["tiles"].items()}
     return {}
+
+
+def _read_header(file: BinaryIO) -> dict[str, Any]:
+    """The header of an open file; one of UNUSABLE if it has none."""
+    if file.read(len(MAGIC)) != MAGIC:
+        raise ValueError(f"no {MAGIC!r}")
+    size = int.from_bytes(file.read(8), "little")
+    header: dict[str, Any] = json.loads(file.read(min(size, MOST_HEADER_BYTES)))
+    return header
+
+
+def _forget_stale(folder: Path) -> None:
+    for path in folder.glob("*.tiles"):
+        with suppress(*UNUSABLE):
+            with open(path, "rb") as file:
+                files = _read_header(file)["made"]["files"]
+            if any(_is_stale(Path(name), tuple(stamp)) for name, *stamp in files):
+                path.unlink()
+
+
+def _is_stale(model: Path, stamp: tuple[int, ...]) -> bool:
+    """Whether it changed, or is gone from a folder that is there (a disk may not be)."""
+    try:
+        status = model.stat()
+    except FileNotFoundError:
+        return model.parent.is_dir()
+    return (status.st_size, status.st_mtime_ns) != stamp
 
 
 def _made(stamps: Mapping[Path, tuple[int, int]]) -> dict[str, Any]:

@@ -151,3 +151,43 @@ def test_kept_tiles_that_do_not_fit_are_not_used(form, size):
     wrong = np.zeros(size, np.uint8)
     loaded = load_tiles(make_tensor(), 1, {"w": (form, wrong)})
     assert loaded.data.tobytes() == load_tiles(make_tensor(), 1).data.tobytes()
+
+
+@pytest.fixture
+def model(tmp_path, tiles):
+    """A model whose tiles are kept, and their path."""
+    model, kept = tmp_path / "models" / "b.gguf", tmp_path / "tiles" / "b.tiles"
+    model.parent.mkdir()
+    model.write_bytes(b"GGUF")
+    status = model.stat()
+    write_kept(kept, {model: (status.st_size, status.st_mtime_ns)}, tiles)
+    return model, kept
+
+
+def write_another(kept, tiles):
+    write_kept(kept.with_name("a.tiles"), STAMPS, tiles)
+
+
+def test_tiles_of_a_model_that_is_there_stay(model, tiles):
+    write_another(model[1], tiles)
+    assert model[1].exists()
+
+
+@pytest.mark.parametrize("change", [Path.unlink, lambda path: path.write_bytes(b"GGUF, changed")])
+def test_tiles_of_a_model_that_is_gone_or_changed_are_deleted(model, tiles, change):
+    change(model[0])
+    write_another(model[1], tiles)
+    assert not model[1].exists()
+
+
+def test_tiles_of_a_model_on_a_disk_that_is_not_there_stay(model, tiles):
+    model[0].unlink()
+    model[0].parent.rmdir()
+    write_another(model[1], tiles)
+    assert model[1].exists()
+
+
+def test_a_broken_file_beside_is_left_alone(model, tiles):
+    model[1].write_bytes(b"no tiles")
+    write_another(model[1], tiles)
+    assert model[1].read_bytes() == b"no tiles"
