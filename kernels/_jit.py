@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from . import machine_code
+from .interrupts import held
 from .isa import HOST, ISA
 
 KEEP_DIGESTS, DIGITS = 4, 24
@@ -109,11 +110,7 @@ def on_compile(listener: Callable[[str], None]) -> Iterator[None]:
 
 def jit(function: Callable[..., Any]) -> Any:
     """Compile a function over arrays at its first call; releases the GIL while it runs."""
-    if DISABLED:
-        return function
-    from .compiler import compile_at_call
-
-    return compile_at_call(function)
+    return function if DISABLED else _compiler().compile_at_call(function)
 
 
 class Inline:
@@ -126,9 +123,7 @@ class Inline:
     @functools.cached_property
     def dispatcher(self) -> Any:
         """Numba's handle of it."""
-        from .compiler import helper
-
-        return helper(self._function, OPTIONS if self._arrays else RAW)
+        return _compiler().helper(self._function, OPTIONS if self._arrays else RAW)
 
 
 def inline(function: Callable[..., Any], arrays: bool = False) -> Any:
@@ -150,16 +145,18 @@ def native(name: str, make: Callable[[], Callable[..., None]], words: int) -> in
         path = code_path(name)
         made = machine_code.read(path) if path else None
         if made is None:
-            from .compiler import compile_native
-
             announce(name)
-            made = compile_native(make(), words)
+            made = _compiler().compile_native(make(), words)
             if path:
                 machine_code.write(path, made)
-        return machine_code.load(made, _bring_numba)
+        return machine_code.load(made, _compiler)
 
 
-def _bring_numba() -> None:
-    from . import compiler
+@functools.cache
+def _compiler() -> Any:
+    """What compiles kernels, with Numba, whose import cannot be made again once interrupted."""
+    with held(everywhere=True):
+        from . import compiler
 
-    compiler.ready()
+        compiler.ready()
+    return compiler

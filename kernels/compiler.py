@@ -23,6 +23,7 @@ from numba.extending import lower_builtin, models, register_model, type_callable
 
 from . import inlining
 from ._jit import OPTIONS, RAW, Inline, announce, cache_folder, compile_lock, source_digest
+from .interrupts import held
 from .machine_code import MachineCode
 from .trace import (
     PENDING,
@@ -184,7 +185,8 @@ def _patience() -> Iterator[None]:
 
 
 def ready() -> None:
-    """Make Numba's own functions known to machine code that calls them."""
+    """Have Numba know all its functions, and machine code those that it calls."""
+    cpu_target.typing_context.refresh()
     cpu_target.target_context.refresh()
 
 
@@ -192,7 +194,7 @@ def compile_native(function: Callable[..., None], words: int) -> MachineCode:
     """A C function of `words` int64 that returns nothing."""
     define_pending()
     made: Any = CFunc(function, ((types.int64,) * words, types.none), locals={}, options=RAW)
-    with _patience():
+    with _patience(), held():
         made.compile()
     _, _, (code, _) = made._library.serialize_using_object_code()
     return MachineCode(made.native_name, code)

@@ -73,7 +73,7 @@ def _target() -> Any:
     return llvm.Target.from_default_triple()
 
 
-def load(made: MachineCode, bring_numba: Callable[[], None]) -> int:
+def load(made: MachineCode, bring_numba: Callable[[], object]) -> int:
     """The address of its function; first calls `bring_numba` if it needs that."""
     if made.needs_numba:
         bring_numba()
