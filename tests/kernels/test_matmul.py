@@ -7,6 +7,7 @@ import pytest
 
 from gnomon.formats.ggml_types import BY_NAME
 from gnomon.formats.gguf import TensorInfo
+from gnomon.kernels import matmul
 from gnomon.kernels.activations import RECORD, SHARE, arrange, quantise, quantise_ref
 from gnomon.kernels.matmul import FEW, emit_matmul, matmul_ref, rows_at_once
 from gnomon.kernels.pool import Pool
@@ -104,6 +105,15 @@ def test_int8_bytes_do_not_depend_on_rows_or_threads(name):
 @pytest.mark.parametrize("name", FORMATS)
 def test_float32_bytes_do_not_depend_on_rows_or_threads(name):
     assert_same_bytes(name, False, ((1, 1), (1, 2), (MANY, 1)))
+
+
+def test_float32_bytes_of_tiles_are_those_of_panels(monkeypatch):
+    weight, x = load_tiles(make_tensor("f16", ROWS, 40), 2), make_x(MANY, 40)
+    found = []
+    for straight in ((), ("f16",)):
+        monkeypatch.setattr(matmul, "STRAIGHT", straight)
+        found.append(product(weight, x, False, threads=2).tobytes())
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("name", ["f16", "q4_0", "q4_1", "q6_k"])  # each way to write a weight
