@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from ._jit import cache_folder, code_path, compile_lock, forget_listeners
+from .team import default_threads
 
 if TYPE_CHECKING:
     from .tape import Kernel
@@ -29,7 +30,7 @@ _shared = 0
 
 @contextmanager
 def two_compilers() -> Iterator[None]:
-    """Within the block a forked child helps to compile, where there are two processors."""
+    """Within the block a forked child helps to compile, where two threads may run."""
     global _shared
     _shared += 1
     try:
@@ -43,7 +44,7 @@ def compile_together(kernels: Sequence[Kernel]) -> None:
 
     What a child does not bring (it failed, was killed) is compiled when it is asked for.
     """
-    if not _shared or not _can_fork() or cache_folder() is None:
+    if not (_shared and sys.platform == "linux" and default_threads() > 1 and cache_folder()):
         return
     missing = [k for k in dict.fromkeys(kernels) if not os.path.exists(code_path(k.key) or "")]
     if not LEAST <= len(missing) <= MOST:
@@ -56,11 +57,6 @@ def compile_together(kernels: Sequence[Kernel]) -> None:
             _share(some, queue)
         finally:
             os.close(queue)
-
-
-def _can_fork() -> bool:
-    processors = getattr(os, "sched_getaffinity", lambda _: ())(0)
-    return sys.platform == "linux" and len(processors) > 1
 
 
 def _queue(count: int) -> int:

@@ -25,7 +25,7 @@ def make(i):
         store_f32(out + 4 * i, load_f32(x) + i)
     return plus
 
-os.sched_getaffinity = lambda _: {0, 1}
+os.environ.setdefault("GNOMON_THREADS", "2")
 x, out, tape, told = np.ones(1, np.float32), np.zeros(4, np.float32), Tape(), []
 for i in range(4):
     tape.emit(make(i), 1, (x, out), [x], [out[i : i + 1]])
@@ -92,4 +92,8 @@ except ChildProcessError:
 
     def test_nobody_forks_unasked(self, tmp_path: Path) -> None:
         code = "os.fork = lambda: sys.exit('forked')\nrun(share=contextlib.nullcontext)"
+        assert run(tmp_path, code) == SUMS
+
+    def test_nobody_forks_for_one_thread(self, tmp_path: Path) -> None:
+        code = "os.environ['GNOMON_THREADS'] = '1'\nos.fork = lambda: sys.exit('forked')\nrun()"
         assert run(tmp_path, code) == SUMS
