@@ -20,7 +20,6 @@ from .._jit import inline
 from ..quants.grids import GRIDS
 from ..simd import (
     isplat,
-    load_f16x16,
     load_i32x16,
     load_u8x16,
     shift_left,
@@ -43,7 +42,7 @@ from .codes import (
     two_parts,
 )
 from .expand import EXPANSIONS
-from .lanes import byte_table
+from .lanes import byte_table, header_f16x16
 
 
 def _signed_levels(name: str) -> list[int]:
@@ -86,13 +85,13 @@ def codes_iq2(unit, block):
 
 @inline
 def unpack_iq2_xxs(unit, block):
-    d = load_f16x16(unit + 1600) * splat(1 / 8)
+    d = header_f16x16(unit + 1600) * splat(1 / 8)
     return codes_iq2(unit, block), (d * half_steps(four_bits(unit + 1536, block)),), ()
 
 
 @inline
 def unpack_iq2_s(unit, block):
-    d = load_f16x16(unit + 1664) * splat(1 / 8)
+    d = header_f16x16(unit + 1664) * splat(1 / 8)
     both = load_u8x16(unit + 1536 + 16 * block)
     first, second = half_steps(both & isplat(15)), half_steps(shift_right(both, 4))
     return codes_iq2(unit, block), (d * first, d * second), ()
@@ -103,7 +102,7 @@ def unpack_iq2_s(unit, block):
 
 @inline
 def unpack_iq3_xxs(unit, block):
-    d = load_f16x16(unit + 2112) * splat(1 / 4)
+    d = header_f16x16(unit + 2112) * splat(1 / 4)
     return (unit + 256 * block,), (d * half_steps(four_bits(unit + 2048, block)),), ()
 
 
@@ -115,7 +114,7 @@ def odd(codes: Any, g: int) -> Any:
 @inline
 def unpack_iq3_s(unit, block):
     scale = four_bits(unit + 2048, block)
-    d = load_f16x16(unit + 2112) * splat(1 / 8)
+    d = header_f16x16(unit + 2112) * splat(1 / 8)
     return (unit + 256 * block,), (d * to_f32(scale + scale + isplat(1)),), ()
 
 
@@ -126,7 +125,7 @@ def unpack_iq3_s(unit, block):
 def unpack_iq1_s(unit, block):
     both = four_bits(unit + 1024, block)
     scale = both & isplat(7)
-    a = load_f16x16(unit + 1088) * to_f32(scale + scale + isplat(1))
+    a = header_f16x16(unit + 1088) * to_f32(scale + scale + isplat(1))
     eighths = to_f32(isplat(7) + shift_left(shift_right(both, 3), 1))
     codes, unit_of = places(unit + 512 * (block >> 2), 2 * (block & 3), 2)
     return codes, (a * unit_of,), (a * (eighths * splat(0.125)),)
@@ -144,7 +143,7 @@ def shifted_eighths(codes: Any, minus: Any) -> Any:
 def unpack_iq1_m(unit, block):
     codes = bits(unit + 512 * (block >> 2), 2 * (block & 3), 2, IQ1_M_CODE)
     codes = shifted_eighths(codes, shift_right(load_i32x16(unit + 1152), 4 * block))
-    d = load_f16x16(unit + 1216) * splat(1 / 64)
+    d = header_f16x16(unit + 1216) * splat(1 / 64)
     both = load_u8x16(unit + 1024 + 16 * block)
     first, second = both & isplat(7), shift_right(both, 4)
     scales = d * to_f32(first + first + isplat(1)), d * to_f32(second + second + isplat(1))
@@ -169,8 +168,8 @@ IQ2_CODE = looked_up(iq2_level, two_parts(2, 1))
 IQ3_CODE = looked_up(iq3_level, nibble)
 
 CODEBOOKS = (
-    _codebook("iq1_s", IQ1_S, 2, 0, unpack_iq1_s, code=in_place(2)),
-    _codebook("iq1_m", IQ1_M, 25, 3, unpack_iq1_m, signed=True, groups=2),
+    _codebook("iq1_s", IQ1_S, 8, 0, unpack_iq1_s, code=in_place, beside=4),
+    _codebook("iq1_m", IQ1_M, 25, 3, unpack_iq1_m, signed=True, groups=2, beside=4),
     _codebook("iq2_xxs", IQ2_XXS, 107, 1, unpack_iq2_xxs, code=IQ2_CODE, signed=True),
     _codebook("iq2_xs", IQ2_S, 107, 1, unpack_iq2_s, code=IQ2_CODE, signed=True, groups=2),
     _codebook("iq2_s", IQ2_S, 107, 1, unpack_iq2_s, code=IQ2_CODE, signed=True, groups=2),

@@ -56,7 +56,8 @@ class TileFormat:
     128 is subtracted, `signed`, there are no minimums. `code(codes, g)`, which runs while a kernel
     is compiled, makes vector g of the codes: by default `codes` are all eight, elsewhere they say
     where the vectors lie, and each is made when it is needed, or all `at_once` before the first.
-    In pairs codes are at most `top`; 2^lift is what they are divided by there. Float types have
+    In pairs codes are at most `top`; 2^lift is what they are divided by there. `beside` is how many
+    blocks lie in the same bytes, from a block on that it divides. Float types have
     `column(unit, c)`, likewise, and no codes. `expand` is for what is packed in another layout than
     the file's.
     """
@@ -71,6 +72,7 @@ class TileFormat:
     lift: int = 0
     signed: bool = False
     groups: int = 1
+    beside: int = 1
     column: Any = None
     expand: Any = None
 
@@ -254,21 +256,16 @@ def masked(address, n, width):
 
 
 @inline
-def moved_down(address, n, width):
-    """The same at the bottom of the bytes."""
-    return (address, n), splat(1.0)
+def moved_near(address, n, width):
+    """The same at bits 0 or 2 of the bytes: what is moved is moved by 4, or not at all."""
+    mask, left = isplat(((1 << width) - 1) * LOW1), n & 2
+    return (address, shift_left(mask, left), n & 4), as_f32(shift_left(isplat(127 - left), 23))
 
 
-places = moved_down if PAIRS else masked
+places = moved_near if PAIRS else masked
 
 
-def in_place(width: int) -> Any:
+def in_place(codes: Any, g: int) -> Any:
     """What `places` gives."""
-
-    def masked_code(codes: Any, g: int) -> Any:
-        return load_i32x16(codes[0] + 64 * g) & codes[1]
-
-    def moved_code(codes: Any, g: int) -> Any:
-        return shift_right(load_i32x16(codes[0] + 64 * g), codes[1]) & ((1 << width) - 1) * LOW1
-
-    return moved_code if PAIRS else masked_code
+    raw = load_i32x16(codes[0] + 64 * g)
+    return (shift_right(raw, codes[2]) if PAIRS else raw) & codes[1]

@@ -25,7 +25,7 @@ from ..simd import (
     to_f32,
 )
 from .codes import TileFormat, each, looked_up, nibble, raised, tile_format
-from .lanes import byte_table
+from .lanes import byte_table, header_f16x16
 
 fp4_level = byte_table("fp4_level", [int(v) + 16 << raised(3) for v in mxfp4.LEVELS])
 iq4_level = byte_table("iq4_level", [int(v) + 128 for v in iq4_nl.LEVELS])
@@ -80,7 +80,7 @@ def unpack_iq4_nl(unit, block):
 def unpack_iq4_xs(unit, block):
     low = shift_right(load_u8x16(unit + 64 + 16 * (block >> 1)), 4 * (block & 1)) & isplat(15)
     top = shift_right(load_u8x16(unit + 32 + 16 * (block >> 2)), 2 * (block & 3)) & isplat(3)
-    scale = load_f16x16(unit) * to_f32((low | shift_left(top, 4)) - isplat(32))
+    scale = header_f16x16(unit) * to_f32((low | shift_left(top, 4)) - isplat(32))
     return (unit + 128 + 256 * block,), (scale,), ()
 
 
@@ -99,5 +99,5 @@ FP4 = (
     _fp4("mxfp4", 32, MXFP4, unpack=unpack_mxfp4, code=FP4_CODE, top=28, lift=3),
     _fp4("nvfp4", 64, NVFP4, unpack=unpack_nvfp4, code=FP4_CODE_OF_8, groups=2, top=28, lift=3),
     _fp4("iq4_nl", 32, IQ4_NL, unpack=unpack_iq4_nl, code=IQ4_CODE, top=241),
-    _fp4("iq4_xs", 256, IQ4_XS, unpack=unpack_iq4_xs, code=IQ4_CODE, top=241),
+    _fp4("iq4_xs", 256, IQ4_XS, unpack=unpack_iq4_xs, code=IQ4_CODE, top=241, beside=2),
 )

@@ -12,7 +12,6 @@ from typing import Any
 from .._jit import inline
 from ..simd import (
     isplat,
-    load_f16x16,
     load_i8x16,
     load_u8x16,
     shift_left,
@@ -21,6 +20,7 @@ from ..simd import (
     to_f32,
 )
 from .codes import TileFormat, bits, in_place, joined, places, raised, tile_format, two_parts
+from .lanes import header_f16x16
 from .regroup import REGROUP_Q3_K
 
 Q3_K_LOW, Q3_K_HIGH = raised(5), raised(5) + 2  # where bits 0 and 1, and bit 2, of a code go
@@ -29,7 +29,7 @@ Q3_K_LOW, Q3_K_HIGH = raised(5), raised(5) + 2  # where bits 0 and 1, and bit 2,
 @inline
 def unpack_q2_k(unit, block):
     codes, unit_of = places(unit + 256 + 512 * (block >> 2), 2 * (block & 3), 2)
-    d, low = load_f16x16(unit + 1280) * unit_of, load_f16x16(unit + 1312)
+    d, low = header_f16x16(unit + 1280) * unit_of, header_f16x16(unit + 1312)
     first, second = load_u8x16(unit + 32 * block), load_u8x16(unit + 32 * block + 16)
     scales = d * to_f32(first & isplat(15)), d * to_f32(second & isplat(15))
     return (
@@ -50,7 +50,7 @@ def codes_q3_k(unit, block):
 
 @inline
 def unpack_q3_k(unit, block):
-    d = load_f16x16(unit + 1792) * splat(1 / 32)
+    d = header_f16x16(unit + 1792) * splat(1 / 32)
     first = d * to_f32(load_i8x16(unit + 1536 + 32 * block))
     second = d * to_f32(load_i8x16(unit + 1536 + 32 * block + 16))
     return codes_q3_k(unit, block), (first, second), ()
@@ -81,7 +81,7 @@ def scale_and_minimum(address, block):
 def scaled(unit, block):
     """The scale and minimum of 32 columns, in tuples of one."""
     scale, minimum = scale_and_minimum(unit + 64, block)
-    d, low = load_f16x16(unit), load_f16x16(unit + 32)
+    d, low = header_f16x16(unit), header_f16x16(unit + 32)
     return (d * to_f32(scale),), (low * to_f32(minimum),)
 
 
@@ -102,7 +102,7 @@ def unpack_q5_k(unit, block):
 def unpack_q6_k(unit, block):
     half, k = block >> 2, block & 3
     low, high = unit + 1024 * half + 512 * (k & 1), unit + 2048 + 512 * half
-    d = load_f16x16(unit + 3328) * splat(1 / 4)
+    d = header_f16x16(unit + 3328) * splat(1 / 4)
     first = d * to_f32(load_i8x16(unit + 3072 + 32 * block))
     second = d * to_f32(load_i8x16(unit + 3072 + 32 * block + 16))
     return (low, 4 * (k >> 1), high, 2 * k), (first, second), ()
@@ -122,11 +122,15 @@ def _k_quant(name: str, top: int, fields: tuple[tuple[int, ...], ...], **rest: A
 
 
 K_QUANTS = (
-    _k_quant("q2_k", 3, Q2_K, unpack=unpack_q2_k, code=in_place(2), groups=2),
+    _k_quant("q2_k", 12, Q2_K, unpack=unpack_q2_k, code=in_place, groups=2, beside=4),
     _k_quant(
-        "q3_k", 7, Q3_K, unpack=unpack_q3_k, signed=True, groups=2, expand=REGROUP_Q3_K, lift=5
+        "q3_k", 7, Q3_K, unpack=unpack_q3_k, signed=True, groups=2, expand=REGROUP_Q3_K, lift=5,
+        beside=2,
     ),
-    _k_quant("q4_k", 15, Q4_K, unpack=unpack_q4_k, code=in_place(4)),
-    _k_quant("q5_k", 31, Q5_K, unpack=unpack_q5_k, code=Q5_K_CODE, at_once=True),
-    _k_quant("q6_k", 63, Q6_K, unpack=unpack_q6_k, code=Q6_K_CODE, signed=True, groups=2, lift=2),
-)
+    _k_quant("q4_k", 15, Q4_K, unpack=unpack_q4_k, code=in_place, beside=2),
+    _k_quant("q5_k", 31, Q5_K, unpack=unpack_q5_k, code=Q5_K_CODE, at_once=True, beside=2),
+    _k_quant(
+        "q6_k", 63, Q6_K, unpack=unpack_q6_k, code=Q6_K_CODE, signed=True, groups=2, lift=2,
+        beside=4,
+    ),
+)  # fmt: skip

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from .._jit import inline
-from ..simd import load_f16x16, load_i32x16, unrolled
+from ..simd import load_i32x16, unrolled
 from .codes import CODES, in_place, places, tile_format
-from .lanes import digits_3
+from .lanes import digits_3, header_f16x16
 
 POWERS = (1, 3, 9, 27, 81)
 PACKED = sum(power << 8 * i for i, power in enumerate(POWERS))  # indices are checked, shifts not
@@ -18,7 +18,7 @@ PACKED = sum(power << 8 * i for i, power in enumerate(POWERS))  # indices are ch
 
 @inline
 def unpack_tq2_0(unit, block):
-    scale = load_f16x16(unit + 1024)
+    scale = header_f16x16(unit + 1024)
     codes, unit_of = places(unit + 512 * (block >> 2), 2 * (block & 3), 2)
     return codes, (scale * unit_of,), (scale,)
 
@@ -40,7 +40,7 @@ def last_run(first: Any, last: Any) -> Any:
 
 @inline
 def unpack_tq1_0(unit, block):
-    scale = (load_f16x16(unit + 832),)
+    scale = (header_f16x16(unit + 832),)
     if block < 5:
         power = PACKED >> 8 * block & 255
         return two_runs(unit, power, unit + 256, power), scale, scale
@@ -55,5 +55,5 @@ TQ2_0 = ((0, 16, 4), (64, 1, 2))
 
 TERNARY = (
     tile_format("tq1_0", 256, *TQ1_0, unpack=unpack_tq1_0, top=2),
-    tile_format("tq2_0", 256, *TQ2_0, unpack=unpack_tq2_0, code=in_place(2), top=2),
+    tile_format("tq2_0", 256, *TQ2_0, unpack=unpack_tq2_0, code=in_place, top=8, beside=4),
 )

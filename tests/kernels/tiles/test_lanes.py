@@ -4,10 +4,22 @@ import numpy as np
 import pytest
 
 from gnomon.kernels.quants.tq1_0 import dequantize_ref
-from gnomon.kernels.simd import load_i32x16, store_i32x16
+from gnomon.kernels.simd import load_i32x16, store_f32x16, store_i32x16
 from gnomon.kernels.tape import Kernel
 from gnomon.kernels.tiles.fp4 import fp4_level, iq4_level
-from gnomon.kernels.tiles.lanes import digits_3, load_column, load_columns
+from gnomon.kernels.tiles.lanes import digits_3, header_f16x16, load_column, load_columns
+
+
+def test_a_headers_numbers_become_float32():
+    numbers = np.random.default_rng(4).standard_normal(16).astype(np.float16)
+    out = np.zeros(16, np.float32)
+
+    def body(part, parts, thread, numbers, out):
+        store_f32x16(out, header_f16x16(numbers))
+
+    Kernel("test_header_f16x16", body).run(0, 1, numbers, out)
+    np.testing.assert_array_equal(out, numbers.astype(np.float32))
+    np.testing.assert_array_equal(header_f16x16(numbers.ctypes.data), out)
 
 
 def test_table_look_up():
