@@ -26,7 +26,7 @@ from typing import Any
 from ._jit import inline
 from .activations import RECORD, step_bytes
 from .block_products import float_adder, integer_adder
-from .isa import NARROW, PAIRS
+from .isa import ISA, NARROW
 from .requests import FIRST, Requests
 from .simd import store_part, store_rows, zeros
 from .tape import Kernel
@@ -92,7 +92,7 @@ def beside_each_other(tiles: int) -> tuple[Any, Any]:
 
 def blocks_together(form: TileFormat, rows: int) -> int:
     """Blocks that are compiled one after the other."""
-    return form.beside if PAIRS and NARROW and rows <= 4 else 1
+    return form.interleaved if ISA == "avx2" and rows <= 4 else 1
 
 
 def one_after_another(add_block: Any, count: int, step: int) -> Any:

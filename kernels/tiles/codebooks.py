@@ -168,8 +168,8 @@ IQ2_CODE = looked_up(iq2_level, two_parts(2, 1))
 IQ3_CODE = looked_up(iq3_level, nibble)
 
 CODEBOOKS = (
-    _codebook("iq1_s", IQ1_S, 8, 0, unpack_iq1_s, code=in_place, beside=4),
-    _codebook("iq1_m", IQ1_M, 25, 3, unpack_iq1_m, signed=True, groups=2, beside=4),
+    _codebook("iq1_s", IQ1_S, 8, 0, unpack_iq1_s, code=in_place, interleaved=4),
+    _codebook("iq1_m", IQ1_M, 25, 3, unpack_iq1_m, signed=True, groups=2, interleaved=4),
     _codebook("iq2_xxs", IQ2_XXS, 107, 1, unpack_iq2_xxs, code=IQ2_CODE, signed=True),
     _codebook("iq2_xs", IQ2_S, 107, 1, unpack_iq2_s, code=IQ2_CODE, signed=True, groups=2),
     _codebook("iq2_s", IQ2_S, 107, 1, unpack_iq2_s, code=IQ2_CODE, signed=True, groups=2),

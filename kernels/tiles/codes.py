@@ -56,10 +56,9 @@ class TileFormat:
     128 is subtracted, `signed`, there are no minimums. `code(codes, g)`, which runs while a kernel
     is compiled, makes vector g of the codes: by default `codes` are all eight, elsewhere they say
     where the vectors lie, and each is made when it is needed, or all `at_once` before the first.
-    In pairs codes are at most `top`; 2^lift is what they are divided by there. `beside` is how many
-    blocks lie in the same bytes, from a block on that it divides. Float types have
-    `column(unit, c)`, likewise, and no codes. `expand` is for what is packed in another layout than
-    the file's.
+    In pairs codes are at most `top`; 2^lift is what they are divided by there. `interleaved` blocks
+    lie in the same bytes. Float types have `column(unit, c)`, likewise, and no codes. `expand` is
+    for what is packed in another layout than the file's.
     """
 
     name: str
@@ -72,7 +71,7 @@ class TileFormat:
     lift: int = 0
     signed: bool = False
     groups: int = 1
-    beside: int = 1
+    interleaved: int = 1
     column: Any = None
     expand: Any = None
 

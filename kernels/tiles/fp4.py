@@ -99,5 +99,5 @@ FP4 = (
     _fp4("mxfp4", 32, MXFP4, unpack=unpack_mxfp4, code=FP4_CODE, top=28, lift=3),
     _fp4("nvfp4", 64, NVFP4, unpack=unpack_nvfp4, code=FP4_CODE_OF_8, groups=2, top=28, lift=3),
     _fp4("iq4_nl", 32, IQ4_NL, unpack=unpack_iq4_nl, code=IQ4_CODE, top=241),
-    _fp4("iq4_xs", 256, IQ4_XS, unpack=unpack_iq4_xs, code=IQ4_CODE, top=241, beside=2),
+    _fp4("iq4_xs", 256, IQ4_XS, unpack=unpack_iq4_xs, code=IQ4_CODE, top=241, interleaved=2),
 )

@@ -55,5 +55,5 @@ TQ2_0 = ((0, 16, 4), (64, 1, 2))
 
 TERNARY = (
     tile_format("tq1_0", 256, *TQ1_0, unpack=unpack_tq1_0, top=2),
-    tile_format("tq2_0", 256, *TQ2_0, unpack=unpack_tq2_0, code=in_place, top=8, beside=4),
+    tile_format("tq2_0", 256, *TQ2_0, unpack=unpack_tq2_0, code=in_place, top=8, interleaved=4),
 )

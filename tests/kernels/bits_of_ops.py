@@ -125,6 +125,7 @@ def routed(rng: np.random.Generator) -> Any:
 
 OPERATIONS: dict[str, Make] = {
     "int8 q4_0, 1 row": matmul("q4_0", 1),
+    "int8 q2_k, 3 rows": matmul("q2_k", 3),
     "int8 q6_k, 9 rows": matmul("q6_k", 9),
     "int8 q4_k, many rows": matmul("q4_k", FEW + 2),
     "int8 iq4_nl, 1 row": matmul("iq4_nl", 1),

@@ -30,6 +30,7 @@ PROCESSORS = {
 OPERATIONS = [
     "int8 iq4_nl, 1 row",
     "int8 tq1_0, 1 row",
+    "int8 q2_k, 3 rows",
     "int8 q6_k, 9 rows",
     "int8 q4_k, many rows",
     "float q4_1, 1 row",
