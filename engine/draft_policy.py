@@ -12,9 +12,11 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-# Row counts of a step are powers of two: kernels take up to 4 rows at once, then 8 at a time (five
-# cost what eight cost), and a model keeps a recorded tape for each row count.
-LENGTHS = (1, 3, 7, 15, 31, 63)
+from ..kernels.few_rows import COUNTS
+
+# A step has as many rows as a kernel multiplies, or groups of 8 (five cost what eight cost), and a
+# model keeps a recorded tape for each row count.
+LENGTHS = tuple(rows - 1 for rows in sorted({2, *COUNTS, 16, 32, 64}) if rows > 1)
 # A draft must promise this much over a plain step. Of several lookups, which cost nothing, the best
 # guess is taken, which is more often too high than too low: with 1.05, texts where they fail took
 # 4 to 6 % longer than without on Intel, with 1.2 they take 1 to 3 %.

@@ -36,14 +36,15 @@ from .tiles.codes import TileFormat
 PAIR_ROWS = 4  # of two tiles at once; their 16 accumulators leave room for operands
 CODE_BYTES = 512  # of 32 columns of a tile, unpacked
 
-# What follows counts in a record of `rows` rows (`activations.py`): numbers per row, 4 bytes each.
+# What follows counts in a record that holds `held` rows (`activations.py`), of which the first are
+# multiplied: numbers per row, 4 bytes each.
 
 
-def _numbers(record: Any, rows: int, group: int, groups: int) -> tuple[Any, Any]:
+def _numbers(record: Any, held: int, group: int, groups: int) -> tuple[Any, Any]:
     """Where the first row's -128 sum lies, and its -d sum, of these columns."""
     field = 1 + (groups == 2) * (1 + group)
-    numbers = record + 32 * rows
-    return numbers + 4 * field * rows, numbers + 4 * (3 + field) * rows
+    numbers = record + 32 * held
+    return numbers + 4 * field * held, numbers + 4 * (3 + field) * held
 
 
 def _words(group: int, groups: int) -> range:
@@ -62,11 +63,11 @@ def _added(total: Any, counts: Sequence[Any], scales: Sequence[Any], d: Any) -> 
 # --- one tile or two, in registers: totals of the first tile's rows, then of the second's ---------
 
 
-def _start(form: TileFormat, record: Any, rows: int, group: int, i: int) -> Any:
+def _start(form: TileFormat, record: Any, held: int, group: int, i: int) -> Any:
     """Where row i's sum of products begins: codes of signed types are 128 too large."""
     if Counts.from_zero(form):
         return isplat(0)
-    return isplat(load_i32(_numbers(record, rows, group, form.groups)[0] + 4 * i))
+    return isplat(load_i32(_numbers(record, held, group, form.groups)[0] + 4 * i))
 
 
 def _together(rows: int, tiles: int) -> list[tuple[range, range]]:
@@ -77,14 +78,17 @@ def _together(rows: int, tiles: int) -> list[tuple[range, range]]:
     return [(rows_of, range(t, t + 1)) for t in range(tiles) for rows_of in some]
 
 
-def _products(form: TileFormat, group: int, record: Any, rows: int, which: Any, more: Any) -> Any:
+def _products(
+    form: TileFormat, group: int, record: Any, sizes: tuple[int, int], which: Any, more: Any
+) -> Any:
     """Whole products of one group of columns, by the output's number: of `which` rows and tiles.
 
-    `more` is (vector, after): vector(t, g) are a tile's codes, after() follows each row's products.
+    `sizes`: the rows multiplied, and those held. `more` is (vector, after): vector(t, g) are a
+    tile's codes, after() follows each row's products.
     """
-    (some, beside), (vector, after) = which, more
+    (rows, held), (some, beside), (vector, after) = sizes, which, more
     keys = [t * rows + i for t in beside for i in some]
-    starts = [_start(form, record, rows, group, k % rows) for k in keys]
+    starts = [_start(form, record, held, group, k % rows) for k in keys]
     counts = Counts(form, dict(zip(keys, starts, strict=True)))
     # Row by row each product would wait for the one before.
     for g in _words(group, form.groups):
@@ -100,7 +104,7 @@ def _products(form: TileFormat, group: int, record: Any, rows: int, which: Any, 
     return counts.done()
 
 
-def _add_integers(form: TileFormat, code: Any, requests: Requests | None) -> Any:
+def _add_integers(form: TileFormat, held: int, code: Any, requests: Requests | None) -> Any:
     """add(totals, tiles, record, asks): one level; each tile is (codes, scales, minimums), and
     code(codes, g) makes vector g.
     """
@@ -118,42 +122,43 @@ def _add_integers(form: TileFormat, code: Any, requests: Requests | None) -> Any
 
             more = lambda t, g: code(tiles[t][0], g), ask
             for group in range(form.groups):
-                counts = _products(form, group, record, rows, (some, beside), more)
+                counts = _products(form, group, record, (rows, held), (some, beside), more)
                 for k, count in counts.items():
                     found[k].append(count)
         return tuple(
-            _scaled(total, found[k], tiles[k // rows], record, rows, k % rows)
+            _scaled(total, found[k], tiles[k // rows], record, held, k % rows)
             for k, total in enumerate(totals)
         )
 
     return add
 
 
-def _scaled(total: Any, counts: Sequence[Any], tile: Any, record: Any, rows: int, i: int) -> Any:
+def _scaled(total: Any, counts: Sequence[Any], tile: Any, record: Any, held: int, i: int) -> Any:
     """total + row i's counts of a block, each times its scale, less its minimums."""
     _, scales, minimums = tile
-    total = _added(total, counts, scales, splat(load_f32(record + 32 * rows + 4 * i)))
+    total = _added(total, counts, scales, splat(load_f32(record + 32 * held + 4 * i)))
     for group, minimum in enumerate(minimums):
-        _, minus_sum = _numbers(record, rows, group, len(scales))
+        _, minus_sum = _numbers(record, held, group, len(scales))
         total = fma(minimum, splat(load_f32(minus_sum + 4 * i)), total)
     return total
 
 
 def integer_adder(
-    form: TileFormat, rows: int, tiles_at: Any, code: Any, requests: Requests | None = None
+    form: TileFormat, held: int, tiles_at: Any, code: Any, requests: Requests | None = None
 ) -> Any:
     """add(totals, place, record, finer, asks): the products of the first level, and of the second,
     `finer` bytes on, if there is one.
 
+    Records hold `held` rows, and there are as many totals of each tile as rows are multiplied.
     tiles_at(place) and `code` unpack the tiles; `requests` go out on the way, to the addresses
     `asks`.
     """
-    first, second = _add_integers(form, code, requests), _add_integers(form, code, None)
+    first, second = (_add_integers(form, held, code, some) for some in (requests, None))
 
     @inline
     def add(totals, place, record, finer, asks):
         totals = first(totals, tiles_at(place), record, asks)
-        if load_i32(record + 60 * rows):
+        if load_i32(record + 60 * held):
             fence(record)  # unpacked anew: codes kept for this would push others to memory
             totals = second(totals, tiles_at(place), record + finer, asks)
         return totals
@@ -262,5 +267,5 @@ def _counts(form: TileFormat, group: int, panels: Sequence[Any], record: Any) ->
     found: dict[int, Any] = {}
     more = lambda t, g: load_i32x16(panels[t] + 64 * g), lambda: None
     for which in _together(PAIR_ROWS, len(panels)):
-        found |= _products(form, group, record, PAIR_ROWS, which, more)
+        found |= _products(form, group, record, (PAIR_ROWS, PAIR_ROWS), which, more)
     return [found[k] for k in range(len(found))]

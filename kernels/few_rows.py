@@ -7,7 +7,9 @@ Two tiles at once share the loads of x and are read as two streams. Milliseconds
                   4 rows 30.5  27.3               4 rows 31.4  53.2
 
 Four rows of two tiles need the 32 wide registers of AVX-512; eight would not fit even there. With
-16 registers four rows of one tile go together, eight rows in two runs.
+16 registers two rows of two tiles go together, or four of one, eight rows in two runs. And there
+each row costs, so that a record of four rows serves kernels for two and for three as well: a step
+of a 1.07B model on two Zen 3 cores takes 22 and 24 ms for 28 (Q4_0), 29 and 31 for 37 (Q4_K_M).
 
 AVX2 shifts codes down, half as many a cycle as it masks. Blocks that lie in the same bytes are
 compiled one after the other there, so that how far is known: some are not shifted then. Nanoseconds
@@ -32,6 +34,7 @@ from .simd import store_part, store_rows, zeros
 from .tape import Kernel
 from .tiles.codes import TileFormat, made
 
+COUNTS = (1, 2, 3, 4, 8) if NARROW else (1, 4, 8)  # rows that a kernel multiplies
 PARTS = 2  # per thread; 8 cost 8 to 20 % of a token
 
 
@@ -44,7 +47,7 @@ def store_tile(totals, address, stride, columns):
         store_part(totals, address, stride, columns)
 
 
-def direct(form: TileFormat, integer: bool, rows: int, requests: Requests, tiles: int = 1) -> Any:
+def direct(form: TileFormat, integer: bool, held: int, requests: Requests, tiles: int = 1) -> Any:
     """add(totals, (units, block), record, finer, asks): one block straight from one tile or two.
 
     `units` and `asks` are tuples of that length: where each tile's unit lies, and the two places
@@ -64,7 +67,7 @@ def direct(form: TileFormat, integer: bool, rows: int, requests: Requests, tiles
 
     tiles_at = one_at if tiles == 1 else two_at
     if integer:
-        return integer_adder(form, rows, tiles_at, code, requests)
+        return integer_adder(form, held, tiles_at, code, requests)
     return float_adder(tiles_at, form.reader, requests)
 
 
@@ -112,10 +115,11 @@ def one_after_another(add_block: Any, count: int, step: int) -> Any:
 
 @functools.cache
 def few_rows(form: TileFormat, integer: bool, rows: int, stays: bool) -> Kernel:
-    """The kernel for groups of up to `rows` (1, 4 or 8) rows."""
-    unit_bytes, per_unit, step = form.unit_bytes, form.columns // 32, step_bytes(integer, rows)
-    requests, tiles = Requests(form.block_bytes, rows, stays), tiles_at_once(rows)
-    add, size = direct(form, integer, rows, requests, tiles), requests.size
+    """The kernel for groups of `rows` rows, one of COUNTS."""
+    held, unit_bytes, per_unit = held_rows(rows), form.unit_bytes, form.columns // 32
+    step, tiles = step_bytes(integer, held), tiles_at_once(rows)
+    requests = Requests(form.block_bytes, rows, stays)
+    add, size = direct(form, integer, held, requests, tiles), requests.size
     ahead, again, ask = requests.far, requests.near, requests.ask
     (units_of, asks_of), count = beside_each_other(tiles), rows * tiles
     second, together = count - rows, blocks_together(form, rows)
@@ -158,17 +162,27 @@ def few_rows(form: TileFormat, integer: bool, rows: int, stays: bool) -> Kernel:
             beside = tile_bytes if tiles == 2 and tile + 1 < tile_count else 0
             unit, to = weight + tile * tile_bytes, out + 64 * tile
             for group in range(groups):
-                record = x + group * units * per_unit * RECORD * rows
+                record = x + group * units * per_unit * RECORD * held
                 totals = add_products(unit, beside, record, units, finer)
-                store(totals, to + 4 * rows * group * n, n, n - 16 * tile, beside)
+                store(totals, to + 4 * held * group * n, n, n - 16 * tile, beside)
 
     name = f"matmul_{'int8' if integer else 'float'}_{form.name}_{rows}{'_stays' if stays else ''}"
     return Kernel(name, body)
 
 
+def held_rows(rows: int) -> int:
+    """Rows that a record holds of which the first `rows` are multiplied."""
+    return 1 if rows == 1 else 4 if rows <= 4 else 8
+
+
+def multiplied(rows: int) -> int:
+    """Rows that a kernel for `rows` rows, of one group, multiplies: the next of COUNTS."""
+    return next(count for count in COUNTS if count >= rows)
+
+
 def tiles_at_once(rows: int) -> int:
     """Tiles that a pass over a group of `rows` rows takes."""
-    return 2 if rows == 1 or (rows <= 4 and not NARROW) else 1
+    return 2 if rows == 1 or rows <= (2 if NARROW else 4) else 1
 
 
 def few_parts(tiles: int, threads: int) -> int:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from ._jit import inline
 from .activations import RECORD, step_bytes
 from .block_products import PAIR_ROWS, pair_adder
-from .few_rows import few_parts, few_rows, store_tile, tiles_at_once
+from .few_rows import few_parts, few_rows, held_rows, multiplied, store_tile, tiles_at_once
 from .isa import AMD, NARROW
 from .panels import panel_block_bytes, panel_parts
 from .pool import Pool
@@ -151,10 +151,8 @@ def many_rows(form: TileFormat, integer: bool) -> Kernel:
 
 
 def rows_at_once(rows: int) -> int:
-    """Rows that one pass over the weights serves: 1, 4 or 8 of few, PAIR_ROWS of many."""
-    if rows > FEW:
-        return PAIR_ROWS
-    return 1 if rows == 1 else 4 if rows <= 4 else 8
+    """Rows that a record holds: 1, 4 or 8 of few, PAIR_ROWS of many."""
+    return PAIR_ROWS if rows > FEW else held_rows(rows)
 
 
 def _straight(weight: Tiles, rows: int) -> bool:
@@ -172,10 +170,11 @@ def emit_matmul(
     out = pool.take((groups * at_once, weight.rows))
     values = [weight.data, record, out, weight.rows, weight.units, tiles]
     if _straight(weight, rows):
-        runs = -(-tiles // tiles_at_once(at_once))
+        count = multiplied(rows) if groups == 1 else at_once
+        runs = -(-tiles // tiles_at_once(count))
         parts = few_parts(runs, threads) if rows <= FEW else min(runs, 16 * threads)
         # What several groups read must stay until the last has.
-        kernel = few_rows(weight.format, integer, at_once, weight.stays or groups > 1)
+        kernel = few_rows(weight.format, integer, count, weight.stays or groups > 1)
         tape.emit(kernel, parts, [*values, groups], [record], [out])
         return out[:rows]
     together = PANEL_TILES if tiles >= 2 * PANEL_TILES * threads else 2

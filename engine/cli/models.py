@@ -62,9 +62,10 @@ def warm(args: argparse.Namespace) -> None:
 
 def _rows() -> tuple[int, ...]:
     """Rows of steps that use all kernels between them: one group of few rows, two, and many."""
+    from ...kernels.few_rows import COUNTS
     from ...kernels.matmul import FEW
 
-    return 1, 2, 4, 8, 16, FEW + 1
+    return tuple(sorted({2, *COUNTS, 16, FEW + 1}))
 
 
 def _feed_all_sizes(model: Model) -> None:

@@ -122,7 +122,7 @@ def test_drafting_stops_when_drafts_are_refused() -> None:
 
 
 def test_drafting_stops_where_a_row_costs_as_much_as_a_step() -> None:
-    policy = DraftPolicy(measured(r1=1.0, r2=2.0, r4=4.0, r8=8.0, r16=16.0))
+    policy = DraftPolicy(measured(r1=1.0, r2=2.0, r3=3.0, r4=4.0, r8=8.0, r16=16.0))
     policy.acceptance.note("lookup", 30, refused=False)
     assert policy.choose([FREE], 16) == (None, 0)
 

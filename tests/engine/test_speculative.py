@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gnomon.engine.draft_policy import SURE, Offer, Timings
+from gnomon.engine.draft_policy import LENGTHS, SURE, Offer, Timings
 from gnomon.engine.drafters import Draft, ModelDrafter, PromptLookup
 from gnomon.engine.generate import Generation, Limits, fitted
 from gnomon.engine.speculative import ASKED_EVERY, IDLE, LONGEST, Rules, Speculation
@@ -239,8 +239,8 @@ def timings(*costs: tuple[Any, float]) -> Timings:
     return found
 
 
-FLAT = [(1, 1.0), (2, 1.0), (4, 1.0), (8, 1.0), (16, 1.0)]
-STEEP = [(1, 1.0), (2, 2.0), (4, 4.0), (8, 8.0), (16, 16.0)]
+STEPS = [1, *(length + 1 for length in LENGTHS if length < 16)]  # their rows
+FLAT, STEEP = [(rows, 1.0) for rows in STEPS], [(rows, float(rows)) for rows in STEPS]
 
 
 def test_free_drafts_that_stand_grow(make_toy: MakeToy) -> None:
