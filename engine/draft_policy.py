@@ -8,15 +8,11 @@ forgotten after a while, so that it is tried again. None of this decides what th
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..kernels.few_rows import COUNTS
-
-# A step has as many rows as a kernel multiplies, or groups of 8 (five cost what eight cost), and a
-# model keeps a recorded tape for each row count.
-LENGTHS = tuple(rows - 1 for rows in sorted({2, *COUNTS, 16, 32, 64}) if rows > 1)
 # A draft must promise this much over a plain step. Of several lookups, which cost nothing, the best
 # guess is taken, which is more often too high than too low: with 1.05, texts where they fail took
 # 4 to 6 % longer than without on Intel, with 1.2 they take 1 to 3 %.
@@ -28,6 +24,18 @@ KEEP = 8
 SURE = 3  # measurements that are believed even if they are high
 FORGET_AFTER = 256  # measurements of any kind
 REWIND = "rewind"
+
+
+@functools.cache
+def lengths() -> tuple[int, ...]:
+    """How many tokens a draft may have.
+
+    A step has as many rows as a kernel multiplies, or groups of 8 (five cost what eight cost), and
+    a model keeps a recorded tape for each row count.
+    """
+    from ..kernels.few_rows import COUNTS  # which fails for an instruction set that is not there
+
+    return tuple(rows - 1 for rows in sorted({2, *COUNTS, 16, 32, 64}) if rows > 1)
 
 
 @dataclass(frozen=True)
@@ -91,7 +99,7 @@ class Timings:
         return measured if len(self._last[kind]) >= SURE else min(measured, expected)
 
     def steps(self, plain: float) -> list[float]:
-        """Seconds of a step with each of LENGTHS drafts, where one without takes `plain`.
+        """Seconds of a step with each of `lengths()` drafts, where one without takes `plain`.
 
         One hardly measured yet is taken to cost 10 % of `plain` for each draft beyond the longest
         that was, or less if it was found to: little, so that it is tried. None takes more than a
@@ -99,7 +107,7 @@ class Timings:
         """
         found: list[float] = []
         sure, at = plain, 0
-        for length in LENGTHS:
+        for length in lengths():
             measured, expected = self.best(length + 1), sure + 0.1 * plain * (length - at)
             if measured is not None and len(self._last[length + 1]) >= SURE:
                 sure, at = measured, length
@@ -185,7 +193,7 @@ class DraftPolicy:
             least = _gain(offer) / plain
             each = 0.0 if offer.free else self.timings.draft(offer.kind, plain)
             longest = min(most, offer.longest)
-            for length, step in zip(LENGTHS, steps, strict=True):
+            for length, step in zip(lengths(), steps, strict=True):
                 if length > longest:
                     break
                 if stands < FIRST and not self.timings.tried(length + 1):

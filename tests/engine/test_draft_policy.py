@@ -7,13 +7,13 @@ import pytest
 from gnomon.engine.draft_policy import (
     FORGET_AFTER,
     KEEP,
-    LENGTHS,
     REWIND,
     SURE,
     Acceptance,
     DraftPolicy,
     Offer,
     Timings,
+    lengths,
 )
 
 FREE = Offer("lookup", 0.5, 16, free=True)
@@ -54,7 +54,7 @@ def test_old_measurements_are_forgotten() -> None:
 
 
 def steps(timings: Timings) -> dict[int, float]:
-    return dict(zip(LENGTHS, timings.steps(1.0), strict=True))
+    return dict(zip(lengths(), timings.steps(1.0), strict=True))
 
 
 def test_a_step_not_measured_costs_no_more_than_a_longer_one() -> None:

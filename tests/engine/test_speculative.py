@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gnomon.engine.draft_policy import LENGTHS, SURE, Offer, Timings
+from gnomon.engine.draft_policy import SURE, Offer, Timings, lengths
 from gnomon.engine.drafters import Draft, ModelDrafter, PromptLookup
 from gnomon.engine.generate import Generation, Limits, fitted
 from gnomon.engine.speculative import ASKED_EVERY, IDLE, LONGEST, Rules, Speculation
@@ -239,7 +239,7 @@ def timings(*costs: tuple[Any, float]) -> Timings:
     return found
 
 
-STEPS = [1, *(length + 1 for length in LENGTHS if length < 16)]  # their rows
+STEPS = [1, *(length + 1 for length in lengths() if length < 16)]  # their rows
 FLAT, STEEP = [(rows, 1.0) for rows in STEPS], [(rows, float(rows)) for rows in STEPS]
 
 
