@@ -182,7 +182,7 @@ def multiplied(rows: int) -> int:
 
 def tiles_at_once(rows: int) -> int:
     """Tiles that a pass over a group of `rows` rows takes."""
-    return 2 if rows == 1 or rows <= (2 if NARROW else 4) else 1
+    return 2 if rows <= (2 if NARROW else 4) else 1
 
 
 def few_parts(tiles: int, threads: int) -> int:
