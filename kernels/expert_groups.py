@@ -217,7 +217,7 @@ def panel_pass(form: TileFormat, integer: bool, rows: int) -> Any:
 
 def straight_pass(form: TileFormat, integer: bool, rows: int) -> Any:
     """A group of `rows` pairs times a tile as it lies."""
-    requests, per_unit = Requests(form.block_bytes, rows, stays=False), form.columns // 32
+    requests, per_unit = Requests.of(form, rows, stays=False), form.columns // 32
     add, size = direct(form, integer, rows, requests), requests.size
     far, near, unit_bytes = requests.far, requests.near, form.unit_bytes
     step = step_bytes(integer, rows)

@@ -52,7 +52,7 @@ def experts_ref(weight: F32, x: F64, ids: F64) -> F64:
 def routed(form: TileFormat, integer: bool) -> Kernel:
     """The kernel for pairs of row and slot; x is one record per pair, or per `share` pairs."""
     unit_bytes, per_unit, step = form.unit_bytes, form.columns // 32, step_bytes(integer, 1)
-    requests = Requests(form.block_bytes, 1, stays=False)
+    requests = Requests.of(form, 1, stays=False)
     add, size = direct(form, integer, 1, requests), requests.size
     ahead, again, ask = requests.far, requests.near, requests.ask
 

@@ -29,7 +29,7 @@ from ._jit import inline
 from .activations import RECORD, step_bytes
 from .block_products import float_adder, integer_adder
 from .isa import ISA, NARROW
-from .requests import FIRST, Requests
+from .requests import FIRST, HERE, Requests
 from .simd import store_part, store_rows, zeros
 from .tape import Kernel
 from .tiles.codes import TileFormat, made
@@ -118,7 +118,7 @@ def few_rows(form: TileFormat, integer: bool, rows: int, stays: bool) -> Kernel:
     """The kernel for groups of `rows` rows, one of COUNTS."""
     held, unit_bytes, per_unit = held_rows(rows), form.unit_bytes, form.columns // 32
     step, tiles = step_bytes(integer, held), tiles_at_once(rows)
-    requests = Requests(form.block_bytes, rows, stays)
+    requests = Requests.of(form, rows, stays)
     add, size = direct(form, integer, held, requests, tiles), requests.size
     ahead, again, ask = requests.far, requests.near, requests.ask
     (units_of, asks_of), count = beside_each_other(tiles), rows * tiles
@@ -182,7 +182,7 @@ def multiplied(rows: int) -> int:
 
 def tiles_at_once(rows: int) -> int:
     """Tiles that a pass over a group of `rows` rows takes."""
-    return 2 if rows <= (2 if NARROW else 4) else 1
+    return min(HERE.tiles, 2 if rows <= (2 if NARROW else 4) else 1)
 
 
 def few_parts(tiles: int, threads: int) -> int:

@@ -51,4 +51,5 @@ HOST = " ".join(
     )
 )
 # Whose cores these are decides how weights are asked for, `requests.py`.
-AMD = llvm.get_host_cpu_name().startswith("znver")
+CORE = llvm.get_host_cpu_name()
+AMD = CORE.startswith("znver")

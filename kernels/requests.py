@@ -4,15 +4,21 @@ A core waits for a few dozen lines at a time; what it is asked for beyond them i
 block's requests are spread over its products, and go out again nearer to their use, but for small
 blocks of which one row is multiplied: the processor's own guesses fill those gaps.
 
-How to ask depends on who made the core. AMD's take lines that are read once past the last cache.
-Intel's have only the first level's 16 buffers for such lines, 5 GB/s a core. They are asked for the
-second level first, then for the first. Milliseconds of a step of a 1.07B model, by turns.
+How to ask depends on who made the core. AMD's take lines that are read once past the last cache,
+but Zen 4 gives more if it is asked as Intel's are. Those have only the first level's 16 buffers for
+such lines, 5 GB/s a core; they are asked for the second level first, then for the first.
+Milliseconds of a step of a 1.07B model, by turns.
 
 AMD Zen 5, where memory gives 53 / 88 GB/s, all lines once before each block, against this:
 
     q6_k, 1 row     20.0   17.5  /  13.4   12.7        q4_0, 1 row    12.6   12.5  /  8.6   8.5
           4 rows    18.8   18.3  /  16.7   14.9              4 rows   13.3   13.4  / 10.8  10.4
     q5_k_m, 1 row   18.4   15.9  /  10.9   11.1        bf16, 1 row    42.9   42.5  / 29.4  29.0
+
+AMD Zen 4, 35 to 57 GB/s, as Zen 5 is asked / not at all / this (llama.cpp), one row:
+
+    q4_k_m   24.5 / 31.8 / 20.9 (22.8)     q8_0           29.8 / - / 25.5 (45.2)
+    q2_k     13.0 /  -   / 10.4 (17.8)     SmolLM2, q4_1  4.37 / - / 3.47 (7.61)
 
 Intel Granite Rapids, 31 GB/s, as AMD is asked / all lines once, 4096 bytes ahead, for the first
 level / this:
@@ -28,7 +34,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .isa import AMD
+from .isa import AMD, CORE
+from .tiles.codes import TileFormat
 from .tiles.lanes import prefetch, prefetch_once, prefetch_second
 from .trace import unrolled, void
 
@@ -41,11 +48,13 @@ class Manner:
 
     one_row: int
     rows: int
-    again: int  # of the second request
+    again: int  # of the second request; 0 if there is none
     large: int  # bytes of a block up to which one row asks once
     kept: Callable[[Any], None]  # what is for the last cache
     once: Callable[[Any], None]  # what a step reads once
     nearer: Callable[[Any], None] | None = None  # the second request; None is the first again
+    guesses: bool = False  # one row does not ask for blocks that lie in the order of their use
+    tiles: int = 2  # at most so many are read at once
 
     @property
     def apart(self) -> bool:
@@ -54,18 +63,27 @@ class Manner:
 
 
 ZEN = Manner(8192, 10240, 4096, 320, prefetch, prefetch_once)
+ZEN_4 = Manner(10240, 8192, 0, 0, prefetch_second, prefetch_second, guesses=True, tiles=1)
 OTHER = Manner(6144, 6144, 3072, 0, prefetch_second, prefetch_second, prefetch)
-HERE = ZEN if AMD else OTHER
+HERE = ZEN_4 if CORE == "znver4" else ZEN if AMD else OTHER
 
 
 @dataclass(frozen=True)
 class Requests:
-    """Those of one block of `size` bytes, on `rows` rows; `stays` is for the last cache."""
+    """Those of one block of `size` bytes, on `rows` rows; `stays` is for the last cache. `in_order`
+    blocks lie one after the other, as they are used.
+    """
 
     size: int
     rows: int
     stays: bool
+    in_order: bool = False
     manner: Manner = HERE
+
+    @classmethod
+    def of(cls, form: TileFormat, rows: int, stays: bool) -> Requests:
+        """Those of a type's blocks."""
+        return cls(form.block_bytes, rows, stays, form.columns == 32)
 
     @property
     def far(self) -> int:
@@ -84,8 +102,11 @@ class Requests:
 
     def after(self, product: int, products: int, asks: Sequence[tuple[Any, Any]]) -> None:
         """Ask for this product's share of the lines at each (far, near), at `near` once more."""
-        lines, nearer = -(-self.size // 64), self.manner.nearer or self.ask
-        again = self.rows > 1 or self.size > self.manner.large
+        manner, lines = self.manner, -(-self.size // 64)
+        if self.in_order and self.rows == 1 and manner.guesses:
+            return
+        nearer = manner.nearer or self.ask
+        again = manner.again and (self.rows > 1 or self.size > manner.large)
         for line in range(product * lines // products, (product + 1) * lines // products):
             for far, near in asks:
                 self.ask(far + 64 * line)

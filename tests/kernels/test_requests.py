@@ -23,7 +23,7 @@ class Recorder:
 
     def block(self, size: int, rows: int, stays: bool = True) -> Requests:
         """Requests in this manner."""
-        return Requests(size, rows, stays, self.manner)
+        return Requests(size, rows, stays, manner=self.manner)
 
 
 @pytest.mark.parametrize("size", [1, 64, 65, 288, 420, 1024])
