@@ -48,11 +48,12 @@ class Manner:
 
     one_row: int
     rows: int
-    again: int  # of the second request; 0 if there is none
+    again: int  # of the second request
     large: int  # bytes of a block up to which one row asks once
     kept: Callable[[Any], None]  # what is for the last cache
     once: Callable[[Any], None]  # what a step reads once
     nearer: Callable[[Any], None] | None = None  # the second request; None is the first again
+    rows_again: bool = True  # whether several rows ask twice
     guesses: bool = False  # one row does not ask for blocks that lie in the order of their use
     tiles: int = 2  # at most so many are read at once
 
@@ -63,7 +64,10 @@ class Manner:
 
 
 ZEN = Manner(8192, 10240, 4096, 320, prefetch, prefetch_once)
-ZEN_4 = Manner(10240, 8192, 0, 0, prefetch_second, prefetch_second, guesses=True, tiles=1)
+ZEN_4 = Manner(
+    16384, 8192, 4096, 0, prefetch_second, prefetch_second, prefetch,
+    rows_again=False, guesses=True, tiles=1,
+)  # fmt: skip
 OTHER = Manner(6144, 6144, 3072, 0, prefetch_second, prefetch_second, prefetch)
 HERE = ZEN_4 if CORE == "znver4" else ZEN if AMD else OTHER
 
@@ -83,7 +87,7 @@ class Requests:
     @classmethod
     def of(cls, form: TileFormat, rows: int, stays: bool) -> Requests:
         """Those of a type's blocks."""
-        return cls(form.block_bytes, rows, stays, form.columns == 32)
+        return cls(form.block_bytes, rows, stays, form.in_order)
 
     @property
     def far(self) -> int:
@@ -103,10 +107,10 @@ class Requests:
     def after(self, product: int, products: int, asks: Sequence[tuple[Any, Any]]) -> None:
         """Ask for this product's share of the lines at each (far, near), at `near` once more."""
         manner, lines = self.manner, -(-self.size // 64)
-        if self.in_order and self.rows == 1 and manner.guesses:
+        if self.rows == 1 and self.in_order and manner.guesses:
             return
         nearer = manner.nearer or self.ask
-        again = manner.again and (self.rows > 1 or self.size > manner.large)
+        again = self.size > manner.large if self.rows == 1 else manner.rows_again
         for line in range(product * lines // products, (product + 1) * lines // products):
             for far, near in asks:
                 self.ask(far + 64 * line)

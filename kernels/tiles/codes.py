@@ -57,8 +57,9 @@ class TileFormat:
     is compiled, makes vector g of the codes: by default `codes` are all eight, elsewhere they say
     where the vectors lie, and each is made when it is needed, or all `at_once` before the first.
     In pairs codes are at most `top`; 2^lift is what they are divided by there. `interleaved` blocks
-    lie in the same bytes. Float types have `column(unit, c)`, likewise, and no codes. `expand` is
-    for what is packed in another layout than the file's.
+    lie in the same bytes; `in_order` says that blocks read a unit from its start to its end. Float
+    types have `column(unit, c)`, likewise, and no codes. `expand` is for what is packed in another
+    layout than the file's.
     """
 
     name: str
@@ -72,6 +73,7 @@ class TileFormat:
     signed: bool = False
     groups: int = 1
     interleaved: int = 1
+    in_order: bool = False
     column: Any = None
     expand: Any = None
 

@@ -21,7 +21,7 @@ def column_bf16(unit: Any, c: int) -> Any:
 
 
 FLOATS = (
-    tile_format("f32", 32, (0, 32, 4), column=column_f32),
-    tile_format("f16", 32, (0, 32, 2), column=column_f16),
-    tile_format("bf16", 32, (0, 32, 2), column=column_bf16),
+    tile_format("f32", 32, (0, 32, 4), in_order=True, column=column_f32),
+    tile_format("f16", 32, (0, 32, 2), in_order=True, column=column_f16),
+    tile_format("bf16", 32, (0, 32, 2), in_order=True, column=column_bf16),
 )

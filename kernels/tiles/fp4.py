@@ -89,7 +89,7 @@ IQ4_NL, IQ4_XS = ((0, 1, 2), (2, 4, 4)), ((0, 1, 2), (2, 2, 1), (4, 4, 1), (8, 3
 
 
 def _fp4(name: str, columns: int, fields: tuple[tuple[int, ...], ...], **rest: Any) -> TileFormat:
-    return tile_format(name, columns, *fields, signed=True, **rest)
+    return tile_format(name, columns, *fields, signed=True, in_order=True, **rest)
 
 
 FP4_CODE, FP4_CODE_OF_8 = looked_up(fp4_level, nibble), looked_up(fp4_level, nibble_of_8)

@@ -122,12 +122,14 @@ def _k_quant(name: str, top: int, fields: tuple[tuple[int, ...], ...], **rest: A
 
 
 K_QUANTS = (
-    _k_quant("q2_k", 12, Q2_K, unpack=unpack_q2_k, code=in_place, groups=2, interleaved=4),
+    _k_quant(
+        "q2_k", 12, Q2_K, unpack=unpack_q2_k, code=in_place, groups=2, interleaved=4, in_order=True,
+    ),
     _k_quant(
         "q3_k", 7, Q3_K, unpack=unpack_q3_k, signed=True, groups=2, expand=REGROUP_Q3_K, lift=5,
         interleaved=2,
     ),
-    _k_quant("q4_k", 15, Q4_K, unpack=unpack_q4_k, code=in_place, interleaved=2),
+    _k_quant("q4_k", 15, Q4_K, unpack=unpack_q4_k, code=in_place, interleaved=2, in_order=True),
     _k_quant("q5_k", 31, Q5_K, unpack=unpack_q5_k, code=Q5_K_CODE, at_once=True, interleaved=2),
     _k_quant(
         "q6_k", 63, Q6_K, unpack=unpack_q6_k, code=Q6_K_CODE, signed=True, groups=2, lift=2,

@@ -77,12 +77,13 @@ Q5_1_CODE = with_fifth_bit(0)
 
 
 def _legacy(name: str, columns: int, top: int, *fields: tuple[int, ...], **rest: Any) -> TileFormat:
-    return tile_format(name, columns, *fields, top=top, at_once=True, **rest)
+    return tile_format(name, columns, *fields, top=top, at_once=True, in_order=True, **rest)
 
 
 LEGACY = (
     tile_format(
-        "q8_0", 32, (0, 1, 2), (2, 8, 4, 0x80), unpack=unpack_q8_0, code=whole, signed=True
+        "q8_0", 32, (0, 1, 2), (2, 8, 4, 0x80), unpack=unpack_q8_0, code=whole, signed=True,
+        in_order=True,
     ),
     _legacy(
         "q4_0", 32, 15, (0, 1, 2), (2, 4, 4), unpack=unpack_q4_0, code=Q4_0_CODE, signed=True,
