@@ -17,10 +17,10 @@ AMD Zen 5, where memory gives 53 / 88 GB/s, all lines once before each block, ag
 
 AMD Zen 4, 33 to 62 GB/s, as Zen 5 is asked, two tiles at once / this, one after the other:
 
-    q4_0, 1 row    17.7   11.9        q4_k_m, 1 row    25.2   19.4        q2_k, 1 row     14.4   12.8
-          4 rows   22.7   18.4                4 rows   27.9   21.6        SmolLM2, 1 row   4.2    2.8
+    q4_0, 1 row    17.7   11.9        q4_k_m, 1 row    25.2   19.4        q2_k, 1 row   14.4   12.8
+          4 rows   22.7   18.4                4 rows   27.9   21.6        q5_k_m, 1 row 28.9   17.1
 
-One core there reads plain code's 32 GB/s without any request, if a row's products are few beside
+One core there reads 32 GB/s, all it can, without any request, if a row's products are few beside
 its bytes and those lie in order; asked for each line it gives 22. More products, or bytes in two
 places, hide what the processor guesses from: Q6_K at 8 GB/s, asked 29.
 
