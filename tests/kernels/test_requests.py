@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from gnomon.kernels.requests import Manner, Requests
+from gnomon.kernels.tiles.formats import FORMATS
 
 LARGE = 320
 Asked = list[tuple[str, int]]
@@ -13,17 +14,17 @@ Asked = list[tuple[str, int]]
 class Recorder:
     """A manner whose requests are noted, by kind and address."""
 
-    def __init__(self, nearer: bool = False) -> None:
+    def __init__(self, nearer: bool = False, **rest: bool) -> None:
         self.asked: Asked = []
         kinds = [self._note(kind) for kind in ("kept", "once", "nearer")]
-        self.manner = Manner(2000, 3000, 1000, LARGE, *kinds[: 3 if nearer else 2])
+        self.manner = Manner(2000, 3000, 1000, LARGE, *kinds[: 3 if nearer else 2], **rest)
 
     def _note(self, kind: str) -> Any:
         return lambda address: self.asked.append((kind, address))
 
-    def block(self, size: int, rows: int, stays: bool = True) -> Requests:
+    def block(self, size: int, rows: int, stays: bool = True, in_order: bool = False) -> Requests:
         """Requests in this manner."""
-        return Requests(size, rows, stays, manner=self.manner)
+        return Requests(size, rows, stays, in_order, self.manner)
 
 
 @pytest.mark.parametrize("size", [1, 64, 65, 288, 420, 1024])
@@ -63,6 +64,29 @@ def test_the_second_request_may_be_of_another_kind() -> None:
     recorder = Recorder(nearer=True)
     recorder.block(64, rows=4).after(0, 1, [(512, 0)])
     assert recorder.asked == [("kept", 512), ("nearer", 0)]
+
+
+def test_several_rows_may_ask_once() -> None:
+    recorder = Recorder(rows_again=False)
+    recorder.block(64, rows=4).after(0, 1, [(512, 0)])
+    assert recorder.asked == [("kept", 512)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "in_order", "asked"), [(1, True, False), (1, False, True), (2, True, True)]
+)
+def test_one_row_of_blocks_in_order_may_be_left_to_guesses(
+    rows: int, in_order: bool, asked: bool
+) -> None:
+    recorder = Recorder(guesses=True)
+    recorder.block(64, rows, in_order=in_order).after(0, 1, [(512, 0)])
+    assert bool(recorder.asked) == asked
+
+
+@pytest.mark.parametrize(("name", "in_order"), [("q4_0", True), ("q4_k", True), ("q6_k", False)])
+def test_a_type_says_whether_its_blocks_lie_in_order(name: str, in_order: bool) -> None:
+    form = FORMATS[name]
+    assert Requests.of(form, 1, stays=False) == Requests(form.block_bytes, 1, False, in_order)
 
 
 @pytest.mark.parametrize(("rows", "far"), [(1, 2000), (8, 3000)])
