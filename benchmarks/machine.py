@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 import time
 from collections.abc import Callable, Sequence
 
@@ -52,15 +54,18 @@ def add_vectors(totals, address):  # type: ignore[no-untyped-def]
     return tuple(total + load_f32x16(address + 64 * i) for i, total in enumerate(totals))
 
 
+@unrolled(lambda totals: totals[0])
+def added(totals):  # type: ignore[no-untyped-def]
+    """The sum of all; a loop over them could raise, for all that Numba knows."""
+    return functools.reduce(operator.add, totals)
+
+
 def _read(part, parts, thread, source, size, out):  # type: ignore[no-untyped-def]
     totals = zeros(8)
     for i in range(size * part // parts // 512 * 512, size * (part + 1) // parts // 512 * 512, 512):
         _ask(source + i)
         totals = add_vectors(totals, source + i)
-    whole = splat(0.0)
-    for total in totals:
-        whole = whole + total
-    store_f32x16(out + 64 * part, whole)
+    store_f32x16(out + 64 * part, added(totals))
 
 
 @unrolled(lambda zero: (i32x16,) * CHAINS)
@@ -82,9 +87,7 @@ def _dots(part, parts, thread, source, turns, out):  # type: ignore[no-untyped-d
     totals = chains(zero)
     for _ in range(turns):
         totals = dot_all(totals, u, s)
-    for total in totals:
-        zero = zero + total
-    store_i32x16(out + 64 * part, zero)
+    store_i32x16(out + 64 * part, added(totals))
 
 
 @unrolled(lambda totals, u, s: totals)
@@ -97,10 +100,7 @@ def _fmas(part, parts, thread, source, turns, out):  # type: ignore[no-untyped-d
     u, s, totals = load_f32x16(source), splat(0.5), zeros(CHAINS)
     for _ in range(turns):
         totals = fma_all(totals, u, s)
-    whole = splat(0.0)
-    for total in totals:
-        whole = whole + total
-    store_f32x16(out + 64 * part, whole)
+    store_f32x16(out + 64 * part, added(totals))
 
 
 def peaks(threads: int) -> tuple[float, float, float]:
