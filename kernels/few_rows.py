@@ -121,7 +121,7 @@ def one_after_another(add_block: Any, count: int, step: int) -> Any:
 def few_rows(form: TileFormat, integer: bool, rows: int, stays: bool) -> Kernel:
     """The kernel for groups of `rows` rows, one of COUNTS."""
     held, unit_bytes, per_unit = held_rows(rows), form.unit_bytes, form.columns // 32
-    step, tiles = step_bytes(integer, held), tiles_at_once(rows)
+    step, tiles = step_bytes(integer, held), tiles_at_once(form, rows)
     requests = Requests.of(form, rows, stays)
     add, size = direct(form, integer, held, requests, tiles), requests.size
     ahead, again, ask = requests.far, requests.near, requests.ask
@@ -184,9 +184,10 @@ def multiplied(rows: int) -> int:
     return next(count for count in COUNTS if count >= rows)
 
 
-def tiles_at_once(rows: int) -> int:
+def tiles_at_once(form: TileFormat, rows: int) -> int:
     """Tiles that a pass over a group of `rows` rows takes."""
-    return min(HERE.tiles, 2 if rows <= (2 if NARROW else 4) else 1)
+    small = rows == 1 and form.columns == 32
+    return min(HERE.small if small else HERE.tiles, 2 if rows <= (2 if NARROW else 4) else 1)
 
 
 def few_parts(tiles: int, threads: int) -> int:

@@ -171,7 +171,7 @@ def emit_matmul(
     values = [weight.data, record, out, weight.rows, weight.units, tiles]
     if _straight(weight, rows):
         count = multiplied(rows) if groups == 1 else at_once
-        runs = -(-tiles // tiles_at_once(count))
+        runs = -(-tiles // tiles_at_once(weight.format, count))
         parts = few_parts(runs, threads) if rows <= FEW else min(runs, 16 * threads)
         # What several groups read must stay until the last has.
         kernel = few_rows(weight.format, integer, count, weight.stays or groups > 1)

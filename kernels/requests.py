@@ -35,10 +35,10 @@ level / this:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from .isa import AMD, CORE
+from .isa import AMD, CORE, NARROW
 from .tiles.codes import TileFormat
 from .tiles.lanes import prefetch, prefetch_once, prefetch_second
 from .trace import unrolled, void
@@ -60,6 +60,7 @@ class Manner:
     rows_again: bool = True  # whether several rows ask twice
     guesses: bool = False  # one row does not ask for blocks that lie in the order of their use
     tiles: int = 2  # at most so many are read at once
+    small: int = 2  # or so many by one row, of types whose units are single blocks
 
     @property
     def apart(self) -> bool:
@@ -68,12 +69,13 @@ class Manner:
 
 
 ZEN = Manner(8192, 10240, 4096, 320, prefetch, prefetch_once)
+ZEN_3 = replace(ZEN, tiles=1)
 ZEN_4 = Manner(
     16384, 8192, 4096, 0, prefetch_second, prefetch_second, prefetch,
-    rows_again=False, guesses=True, tiles=1,
+    rows_again=False, guesses=True, tiles=1, small=1,
 )  # fmt: skip
 OTHER = Manner(6144, 6144, 3072, 0, prefetch_second, prefetch_second, prefetch)
-HERE = ZEN_4 if CORE == "znver4" else ZEN if AMD else OTHER
+HERE = ZEN_4 if CORE == "znver4" else ZEN_3 if AMD and NARROW else ZEN if AMD else OTHER
 
 
 @dataclass(frozen=True)
