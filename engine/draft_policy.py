@@ -30,12 +30,12 @@ REWIND = "rewind"
 def lengths() -> tuple[int, ...]:
     """How many tokens a draft may have.
 
-    A step has as many rows as a kernel multiplies, or groups of 8 (five cost what eight cost), and
-    a model keeps a recorded tape for each row count.
+    A step has as many rows as a kernel multiplies, or whole groups of 4 or 8 (five cost what eight
+    cost), and a model keeps a recorded tape for each row count.
     """
     from ..kernels.few_rows import COUNTS  # which fails for an instruction set that is not there
 
-    return tuple(rows - 1 for rows in sorted({2, *COUNTS, 16, 32, 64}) if rows > 1)
+    return tuple(rows - 1 for rows in sorted({2, *COUNTS, 8, 16, 32, 64}) if rows > 1)
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ Two tiles at once share the loads of x and are read as two streams. Milliseconds
                   4 rows 30.5  27.3               4 rows 31.4  53.2
 
 Four rows of two tiles need the 32 wide registers of AVX-512; eight would not fit even there. With
-16 registers two rows of two tiles go together, or four of one, eight rows in two runs. Zen 4 reads
-one stream faster than two (`requests.py`): tile by tile a step takes 11.9 ms for 17.7.
+16 registers two rows of two tiles go together, or four of one; eight rows are two groups. Of one
+kernel's eight rows any would ask for the second level of all (`activations.py`): a step of 8 rows
+of SmolLM2 took 18.8 ms on two Zen 3 cores, in groups 16.3, of 16 rows 40.4 and 35.4.
 
 Where each row costs, with 16 registers and on Zen 4, whose vectors are two halves, a record of four
 rows serves kernels for two and for three as well: a step of a 1.07B model on two Zen 3 cores takes
@@ -38,7 +39,7 @@ from .tape import Kernel
 from .tiles.codes import TileFormat, made
 
 # Rows that a kernel multiplies.
-COUNTS = (1, 2, 3, 4, 8) if NARROW or CORE == "znver4" else (1, 4, 8)
+COUNTS = (1, 2, 3, 4) if NARROW else (1, 2, 3, 4, 8) if CORE == "znver4" else (1, 4, 8)
 PARTS = 2  # per thread; 8 cost 8 to 20 % of a token
 
 
@@ -176,7 +177,7 @@ def few_rows(form: TileFormat, integer: bool, rows: int, stays: bool) -> Kernel:
 
 def held_rows(rows: int) -> int:
     """Rows that a record holds of which the first `rows` are multiplied."""
-    return 1 if rows == 1 else 4 if rows <= 4 else 8
+    return 1 if rows == 1 else 4 if rows <= 4 or NARROW else 8
 
 
 def multiplied(rows: int) -> int:

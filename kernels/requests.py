@@ -20,7 +20,15 @@ AMD Zen 4, 33 to 62 GB/s, as Zen 5 is asked, two tiles at once / this, one after
     q4_0, 1 row    17.7   11.9        q4_k_m, 1 row    25.2   19.4        q2_k, 1 row   14.4   12.8
           4 rows   22.7   18.4                4 rows   27.9   21.6        q5_k_m, 1 row 28.9   17.1
 
-One core there reads 32 GB/s, all it can, without any request, if a row's products are few beside
+AMD Zen 3, 18 to 20 GB/s, two tiles at once / one after the other:
+
+    q2_k, 1 row    26.7   22.6        iq4_xs, 1 row  42.6   41.4        q5_k_m, 1 row  50.3   44.6
+          2 rows   41.5   36.2                2 rows 65.3   47.2                2 rows 61.3   53.5
+    q4_0, 1 row    34.8   36.4        q4_k_m, 1 row  39.1   37.2        q8_0, 2 rows   58.8   62.5
+
+So only one row of types whose units are single blocks takes two tiles there.
+
+One core of Zen 4 reads 32 GB/s, all it can, without any request, if a row's products are few beside
 its bytes and those lie in order; asked for each line it gives 22. More products, or bytes in two
 places, hide what the processor guesses from: Q6_K at 8 GB/s, asked 29.
 
