@@ -7,9 +7,12 @@ Two tiles at once share the loads of x and are read as two streams. Milliseconds
                   4 rows 30.5  27.3               4 rows 31.4  53.2
 
 Four rows of two tiles need the 32 wide registers of AVX-512; eight would not fit even there. With
-16 registers two rows of two tiles go together, or four of one; eight rows are two groups. Of one
-kernel's eight rows any would ask for the second level of all (`activations.py`): a step of 8 rows
-of SmolLM2 took 18.8 ms on two Zen 3 cores, in groups 16.3, of 16 rows 40.4 and 35.4.
+16 registers two rows of two tiles go together, or four of one. Zen 3 and Zen 4 mostly read one
+stream faster than two: `requests.py` says when.
+
+With 16 registers eight rows are two groups. Of one kernel's eight rows any would ask for the second
+level of all (`activations.py`): a step of 8 rows of SmolLM2 took 18.8 ms on two Zen 3 cores, in
+groups 16.3, of 16 rows 40.4 and 35.4.
 
 Where each row costs, with 16 registers and on Zen 4, whose vectors are two halves, a record of four
 rows serves kernels for two and for three as well: a step of a 1.07B model on two Zen 3 cores takes

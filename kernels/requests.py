@@ -26,7 +26,8 @@ AMD Zen 3, 18 to 20 GB/s, two tiles at once / one after the other:
           2 rows   41.5   36.2                2 rows 65.3   47.2                2 rows 61.3   53.5
     q4_0, 1 row    34.8   36.4        q4_k_m, 1 row  39.1   37.2        q8_0, 2 rows   58.8   62.5
 
-So only one row of types whose units are single blocks takes two tiles there.
+So only one row of types whose units are single blocks takes two tiles there, and with 16 registers
+on any other AMD core, which was not timed.
 
 One core of Zen 4 reads 32 GB/s, all it can, without any request, if a row's products are few beside
 its bytes and those lie in order; asked for each line it gives 22. More products, or bytes in two
