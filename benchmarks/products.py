@@ -7,10 +7,12 @@ from numpy.typing import NDArray
 
 from gnomon.formats.ggml_types import BY_NAME
 from gnomon.formats.gguf import TensorInfo
-from gnomon.kernels.activations import RECORD, SHARE, arrange, quantise
+from gnomon.kernels.activation_words import WRITERS
+from gnomon.kernels.activations import SHARE
 from gnomon.kernels.matmul import Tiles, emit_matmul, rows_at_once
 from gnomon.kernels.pool import Pool
 from gnomon.kernels.quants.random_blocks import random_blocks
+from gnomon.kernels.records import RECORD, records_of
 from gnomon.kernels.tape import Tape
 
 REPEAT = 16
@@ -32,7 +34,8 @@ def prepared_product(
     groups = -(-rows // at_once)
     record = pool.take((groups, weight.blocks, RECORD * at_once), np.uint8)
     values = (x, record, *x.shape, x.strides[0], at_once, groups, weight.blocks, SHARE)
-    (quantise if integer else arrange).run(0, 1, *values)
+    records = records_of(integer)
+    WRITERS[records].run(0, 1, *values)
     tape = Tape()
     tape.keep(record)
-    return tape, emit_matmul(tape, pool, weight, record, rows, integer, threads)
+    return tape, emit_matmul(tape, pool, weight, record, rows, records, threads)

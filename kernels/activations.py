@@ -1,10 +1,4 @@
-"""Activations as the matrix kernels read them: records of 1, 4 or 8 rows x 32 columns, 128 bytes a
-row.
-
-    float record     float32 [rows, 32] integer record   two levels; each int8 [rows, 32] codes,
-    then eight numbers per row, each [rows]:
-                     d, -128 sum, likewise of columns 0..15 and of 16..31 (int32), -d sum, likewise
-                     of the halves, flag
+"""Activations rounded to 8 bits, in records as `records.py` has them; or laid out as they are.
 
     d1 = max|x| / 127,   code1 = round(x * (127 / max|x|)), halves to even
     d2 = d1 / 254,       code2 = round((x - d1 code1) * (254 * 127 / max|x|))
@@ -15,9 +9,6 @@ scales would leave float32's normal range, where instruction sets could differ.
 The second level is there for rows in which one number holds more than `share` of the block's energy
 (max^2 > share * sum x^2): one level would leave the other 31 numbers few of the 255 steps. The
 flag, at the record's first row, says whether any row has it; the others' second level is zero.
-Columns beyond the last are zero, as are rows that only fill the record. Records: groups of rows,
-then blocks of columns, those of the first level before those of the second: most of what is read is
-then side by side.
 
 Why: on 1500 tokens of prose and code the mean KL divergence of SmolLM2 to float32 is 0.0007 with
 share 3/4 (7 % of the blocks; gemma 0.0007), 0.0003 with 1/2 (21 %, prompts 6 to 12 % slower) and
@@ -32,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._jit import inline
+from .records import RECORD
 from .rows import any_row, isums, maxima, of_row, store_floats, store_ints, sums
 from .simd import (
     div,
@@ -55,9 +47,8 @@ from .tape import kernel
 from .trace import i32, unrolled, void
 
 F32 = NDArray[np.float32]
-RECORD = 128  # bytes of 32 columns of one row
-LEVEL = 64  # bytes of one of its levels
-SHARE, ALWAYS = 0.75, 0.0
+LEVEL = 64  # bytes of one level of 32 columns of one row
+SHARE = 0.75
 TINY = np.float32(2.0**-80)
 STEPS, SEVEN_BITS = np.float32(254), np.float32(127)
 
@@ -78,19 +69,22 @@ def quantise_ref(x: F32, rows_at_once: int, share: float = SHARE) -> NDArray[np.
     exact = blocks.astype(np.float64) - first.astype(np.float64) * d[..., None]
     rest = np.where(two[..., None], exact.astype(np.float32), np.float32(0))
     second = np.rint(rest * (inverse * STEPS)[..., None])
-    low = _level(first, d, np.broadcast_to(two.any(-1, keepdims=True), two.shape))
-    high = _level(second, np.where(two, d / STEPS, np.float32(0)), np.zeros_like(two))
+    first, second = first.astype(np.int8), second.astype(np.int8)
+    low = record_ref(first, first, d, np.broadcast_to(two.any(-1, keepdims=True), two.shape))
+    high = record_ref(second, second, np.where(two, d / STEPS, np.float32(0)), np.zeros_like(two))
     return np.stack([low, high], axis=1)
 
 
-def _level(values: F32, d: F32, flag: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    codes = values.astype(np.int8)
+def record_ref(
+    codes: NDArray[Any], ordered: NDArray[Any], d: F32, flag: NDArray[np.bool_]
+) -> NDArray[np.uint8]:
+    """Codes [groups, blocks, rows, 32] as they are stored, `ordered`, and their numbers."""
     halves = -codes.reshape(*codes.shape[:3], 2, 16).sum(-1, dtype=np.int32)
     sums = np.stack([halves.sum(-1, dtype=np.int32), halves[..., 0], halves[..., 1]], axis=2)
     scaled = sums.astype(np.float32) * d[:, :, None]
     flags = flag.astype(np.int32)
     flags[..., 1:] = 0
-    parts = [np.ascontiguousarray(part) for part in (codes, d, 128 * sums, scaled, flags)]
+    parts = [np.ascontiguousarray(part) for part in (ordered, d, 128 * sums, scaled, flags)]
     flat = [part.reshape(*codes.shape[:2], -1).view(np.uint8) for part in parts]
     return np.concatenate(flat, axis=-1)
 
@@ -104,11 +98,6 @@ def arrange_ref(x: F32, rows_at_once: int) -> F32:
     return padded.reshape(groups, rows_at_once, blocks, 32).transpose(0, 2, 1, 3).copy()
 
 
-def step_bytes(integer: bool, rows: int) -> int:
-    """From a block's record to the next one's; those of the second level follow the first's."""
-    return (LEVEL if integer else RECORD) * rows
-
-
 @inline
 def load_block(x, columns, half):
     """16 columns from x + 64 * half; zeros beyond the last column."""
@@ -120,12 +109,17 @@ def load_block(x, columns, half):
     return load_first(x + 64 * half, left)
 
 
-def put_level(low: Any, high: Any, d: Any, codes: Any, numbers: Any, step: Any) -> None:
-    """Write one level of some rows: codes from whole floats, then d, sums and d times sums."""
+def put_level(
+    low: Any, high: Any, d: Any, codes: Any, numbers: Any, step: Any, store: Any = store_i8x16,
+    size: int = 1,
+) -> None:  # fmt: skip
+    """Write one level of some rows: codes from whole floats, of `size` bytes, then d, sums and d
+    times sums.
+    """
     first, second = ([to_i32(row) for row in half] for half in (low, high))
     for i, (one, other) in enumerate(zip(first, second, strict=True)):
-        store_i8x16(codes + 32 * i, one)
-        store_i8x16(codes + 32 * i + 16, other)
+        store(codes + 32 * size * i, one)
+        store(codes + (32 * i + 16) * size, other)
     left, right = isums(first) * -1, isums(second) * -1
     store_floats(numbers, d, len(low))
     for field, count in enumerate((left + right, left, right)):
@@ -134,10 +128,10 @@ def put_level(low: Any, high: Any, d: Any, codes: Any, numbers: Any, step: Any) 
     store_ints(numbers + 7 * step, isplat(0), len(low))
 
 
-def scales(low: Any, high: Any) -> tuple[Any, Any]:
-    """max |x| of each row's block, and 127 / that, or 0."""
+def scales(low: Any, high: Any, steps: Any = SEVEN_BITS) -> tuple[Any, Any]:
+    """max |x| of each row's block, and `steps` / that, or 0."""
     top = maxima([vmax(vabs(a), vabs(b)) for a, b in zip(low, high, strict=True)])
-    return top, select(exceeds(top, splat(TINY)), div(splat(SEVEN_BITS), top), splat(0.0))
+    return top, select(exceeds(top, splat(TINY)), div(splat(steps), top), splat(0.0))
 
 
 def dominated(low: Any, high: Any, top: Any, share: Any) -> Any:

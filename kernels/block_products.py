@@ -2,6 +2,7 @@
 
     integer  total + d * scale * sum of code_x * (code - 128)            128 as in `codes.py`
              total + d * scale * sum of code_x * code - minimum * sum x  of types with a minimum
+             once with codes of x of 16 bits, or for each level of 8 bits
     float    total + (sum over even k + sum over odd k)
 
 One function takes a tile's codes from registers, for few rows. Another reads the unpacked codes of
@@ -17,11 +18,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ._jit import inline
-from .counts import Counts
+from .counts import counts_of
 from .isa import NARROW, SUMS
+from .records import Records
 from .requests import Requests
 from .simd import (
     fence,
@@ -40,15 +42,28 @@ from .tiles.codes import TileFormat
 PAIR_ROWS = 4  # of two tiles at once; their 16 accumulators leave room for operands
 CODE_BYTES = 512  # of 32 columns of a tile, unpacked
 
-# What follows counts in a record that holds `held` rows (`activations.py`), of which the first are
-# multiplied: numbers per row, 4 bytes each.
 
+class Reading(NamedTuple):
+    """What is multiplied by what: records that hold `held` rows, of which the first are used."""
 
-def _numbers(record: Any, held: int, group: int, groups: int) -> tuple[Any, Any]:
-    """Where the first row's -128 sum lies, and its -d sum, of these columns."""
-    field = 1 + (groups == 2) * (1 + group)
-    numbers = record + 32 * held
-    return numbers + 4 * field * held, numbers + 4 * (3 + field) * held
+    form: TileFormat
+    records: Records
+    held: int
+
+    def factor(self, record: Any, i: int) -> Any:
+        """Where row i's d lies."""
+        return record + self.records.codes * self.held + 4 * i
+
+    def sums(self, record: Any, group: int, i: int) -> tuple[Any, Any]:
+        """Where row i's -128 sum lies, and its -d sum, of these columns."""
+        field = 1 + (self.form.groups == 2) * (1 + group)
+        first = self.factor(record, i) + 4 * field * self.held
+        return first, first + 12 * self.held
+
+    def activations(self, record: Any, i: int, g: int, part: int) -> Any:
+        """Row i's activations of columns 4g to 4g + 3, or a part of them, in every lane."""
+        at = 4 * (self.records.parts * g + part)
+        return isplat(load_i32(record + self.records.codes * i + at))
 
 
 def _words(group: int, groups: int) -> range:
@@ -67,11 +82,11 @@ def _added(total: Any, counts: Sequence[Any], scales: Sequence[Any], d: Any) -> 
 # --- one tile or two, in registers: totals of the first tile's rows, then of the second's ---------
 
 
-def _start(form: TileFormat, record: Any, held: int, group: int, i: int) -> Any:
+def _start(of: Reading, record: Any, group: int, i: int) -> Any:
     """Where row i's sum of products begins: codes of signed types are 128 too large."""
-    if Counts.from_zero(form):
+    if counts_of(of.records).from_zero(of.form):
         return isplat(0)
-    return isplat(load_i32(_numbers(record, held, group, form.groups)[0] + 4 * i))
+    return isplat(load_i32(of.sums(record, group, i)[0]))
 
 
 def _together(rows: int, tiles: int) -> list[tuple[range, range]]:
@@ -82,33 +97,33 @@ def _together(rows: int, tiles: int) -> list[tuple[range, range]]:
     return [(rows_of, range(t, t + 1)) for t in range(tiles) for rows_of in some]
 
 
-def _products(
-    form: TileFormat, group: int, record: Any, sizes: tuple[int, int], which: Any, more: Any
-) -> Any:
-    """Whole products of one group of columns, by the output's number: of `which` rows and tiles.
+def _products(of: Reading, group: int, record: Any, rows: int, which: Any, more: Any) -> Any:
+    """Whole products of one group of columns, by the output's number: of `which` rows and tiles,
+    of `rows` rows in all.
 
-    `sizes`: the rows multiplied, and those held. `more` is (vector, after): vector(t, g) are a
-    tile's codes, after() follows each row's products.
+    `more` is (vector, after): vector(t, g) are a tile's codes, after() follows each row's products.
     """
-    (rows, held), (some, beside), (vector, after) = sizes, which, more
+    (some, beside), (vector, after) = which, more
     keys = [t * rows + i for t in beside for i in some]
-    starts = [_start(form, record, held, group, k % rows) for k in keys]
-    counts = Counts(form, dict(zip(keys, starts, strict=True)))
+    starts = [_start(of, record, group, k % rows) for k in keys]
+    counts = counts_of(of.records)(of.form, dict(zip(keys, starts, strict=True)))
     # Row by row each product would wait for the one before.
-    for g in _words(group, form.groups):
-        vectors = [(t, counts.ready(vector(t, g))) for t in beside]
-        for i in some:
-            x = isplat(load_i32(record + 32 * i + 4 * g))
-            for t, codes in vectors:
-                counts.add(t * rows + i, codes, x)
-            after()
+    for g in _words(group, of.form.groups):
+        vectors = [(t, vector(t, g)) for t in beside]
+        for part in range(of.records.parts):
+            ready = [(t, counts.ready(codes, part)) for t, codes in vectors]
+            for i in some:
+                x = of.activations(record, i, g, part)
+                for t, codes in ready:
+                    counts.add(t * rows + i, codes, x)
+                after()
         counts.next()
         # Else LLVM reads all of x first and has no registers for it: 850 GOPS for 1400.
         fence(record)
     return counts.done()
 
 
-def _add_integers(form: TileFormat, held: int, code: Any, requests: Requests | None) -> Any:
+def _add_integers(of: Reading, code: Any, requests: Requests | None) -> Any:
     """add(totals, tiles, record, asks): one level; each tile is (codes, scales, minimums), and
     code(codes, g) makes vector g.
     """
@@ -118,46 +133,48 @@ def _add_integers(form: TileFormat, held: int, code: Any, requests: Requests | N
         rows, turns = len(totals) // len(tiles), itertools.count()
         found: list[list[Any]] = [[] for _ in totals]
         for some, beside in _together(rows, len(tiles)):
-            products = 8 * rows * len(tiles) // len(beside)
+            products = 8 * of.records.parts * rows * len(tiles) // len(beside)
 
             def ask(products: int = products) -> None:
                 if requests:
                     requests.after(next(turns), products, asks)
 
             more = lambda t, g: code(tiles[t][0], g), ask
-            for group in range(form.groups):
-                counts = _products(form, group, record, (rows, held), (some, beside), more)
+            for group in range(of.form.groups):
+                counts = _products(of, group, record, rows, (some, beside), more)
                 for k, count in counts.items():
                     found[k].append(count)
         return tuple(
-            _scaled(total, found[k], tiles[k // rows], record, held, k % rows)
+            _scaled(total, found[k], tiles[k // rows], of, record, k % rows)
             for k, total in enumerate(totals)
         )
 
     return add
 
 
-def _scaled(total: Any, counts: Sequence[Any], tile: Any, record: Any, held: int, i: int) -> Any:
+def _scaled(total: Any, counts: Sequence[Any], tile: Any, of: Reading, record: Any, i: int) -> Any:
     """total + row i's counts of a block, each times its scale, less its minimums."""
     _, scales, minimums = tile
-    total = _added(total, counts, scales, splat(load_f32(record + 32 * held + 4 * i)))
+    total = _added(total, counts, scales, splat(load_f32(of.factor(record, i))))
     for group, minimum in enumerate(minimums):
-        _, minus_sum = _numbers(record, held, group, len(scales))
-        total = fma(minimum, splat(load_f32(minus_sum + 4 * i)), total)
+        _, minus_sum = of.sums(record, group, i)
+        total = fma(minimum, splat(load_f32(minus_sum)), total)
     return total
 
 
-def integer_adder(
-    form: TileFormat, held: int, tiles_at: Any, code: Any, requests: Requests | None = None
-) -> Any:
+def integer_adder(of: Reading, tiles_at: Any, code: Any, requests: Requests | None = None) -> Any:
     """add(totals, place, record, finer, asks): the products of the first level, and of the second,
     `finer` bytes on, if there is one.
 
-    Records hold `held` rows, and there are as many totals of each tile as rows are multiplied.
-    tiles_at(place) and `code` unpack the tiles; `requests` go out on the way, to the addresses
-    `asks`.
+    There are as many totals of each tile as rows are multiplied. tiles_at(place) and `code` unpack
+    the tiles; `requests` go out on the way, to the addresses `asks`.
     """
-    first, second = (_add_integers(form, held, code, some) for some in (requests, None))
+    held = of.held
+    first, second = (_add_integers(of, code, some) for some in (requests, None))
+    if of.records is Records.WORDS:
+        return inline(
+            lambda totals, place, record, finer, asks: first(totals, tiles_at(place), record, asks)
+        )
 
     @inline
     def add(totals, place, record, finer, asks):
@@ -223,17 +240,20 @@ def panel_reader(address: Any) -> Any:
 # --- two tiles, unpacked in memory: totals of the first tile's rows, then of the second's ---------
 
 
-def pair_adder(form: TileFormat, integer: bool) -> Any:
+def pair_adder(form: TileFormat, records: Records) -> Any:
     """add(totals, near, far, record, finer): the blocks at `near` and `far` on a record of
     PAIR_ROWS rows.
     """
-    if not integer:
+    if records is Records.FLOATS:
         add_columns = _add_columns(panel_reader, True, None)
         return inline(
             lambda totals, near, far, record, finer: add_columns(totals, (near, far), record, ())
         )
-    add_block = _integer_pair(form, range(PAIR_ROWS))
-    add_finer = _row_by_row(form) if NARROW else add_block
+    of = Reading(form, records, PAIR_ROWS)
+    add_block = _integer_pair(of, range(PAIR_ROWS))
+    if records is Records.WORDS:
+        return inline(lambda totals, near, far, record, finer: add_block(totals, near, far, record))
+    add_finer = _row_by_row(of) if NARROW else add_block
 
     @inline
     def add(totals, near, far, record, finer):
@@ -245,39 +265,39 @@ def pair_adder(form: TileFormat, integer: bool) -> Any:
     return add
 
 
-def _row_by_row(form: TileFormat, rows: int = PAIR_ROWS) -> Any:
+def _row_by_row(of: Reading, rows: int = PAIR_ROWS) -> Any:
     """add(totals, near, far, record): the first `rows` rows, but for those whose d is 0."""
     if not rows:
         return inline(lambda totals, near, far, record: totals)
-    others, last = _row_by_row(form, rows - 1), rows - 1
-    add_row = _integer_pair(form, range(last, rows))
+    others, last = _row_by_row(of, rows - 1), rows - 1
+    add_row, factor = _integer_pair(of, range(last, rows)), of.factor(0, last)
 
     @inline
     def add(totals, near, far, record):
         totals = others(totals, near, far, record)
-        if load_i32(record + 32 * PAIR_ROWS + 4 * last):
+        if load_i32(record + factor):
             totals = add_row(totals, near, far, record)
         return totals
 
     return add
 
 
-def _integer_pair(form: TileFormat, rows: range) -> Any:
+def _integer_pair(of: Reading, rows: range) -> Any:
     """add(totals, near, far, record): the products of these rows of PAIR_ROWS."""
-    groups = form.groups
+    groups = of.form.groups
 
     @unrolled(lambda totals, *rest: totals)
     def add_block(totals, near, far, record):
-        counts = [_counts(form, group, rows, (near, far), record) for group in range(groups)]
-        d, out = record + 32 * PAIR_ROWS, list(totals)
+        counts = [_counts(of, group, rows, (near, far), record) for group in range(groups)]
+        out = list(totals)
         for k in counts[0]:
             total, at = totals[k], (near, far)[k // PAIR_ROWS] + CODE_BYTES
             scales = [load_f32x16(at + 64 * group) for group in range(groups)]
-            number = splat(load_f32(d + 4 * (k % PAIR_ROWS)))
+            number = splat(load_f32(of.factor(record, k % PAIR_ROWS)))
             total = _added(total, [some[k] for some in counts], scales, number)
-            for group in range(0 if form.signed else groups):
-                _, minus_sum = _numbers(record, PAIR_ROWS, group, groups)
-                number = splat(load_f32(minus_sum + 4 * (k % PAIR_ROWS)))
+            for group in range(0 if of.form.signed else groups):
+                _, minus_sum = of.sums(record, group, k % PAIR_ROWS)
+                number = splat(load_f32(minus_sum))
                 total = fma(load_f32x16(at + 64 * (groups + group)), number, total)
             out[k] = total
         return tuple(out)
@@ -286,12 +306,12 @@ def _integer_pair(form: TileFormat, rows: range) -> Any:
 
 
 def _counts(
-    form: TileFormat, group: int, rows: range, panels: Sequence[Any], record: Any
+    of: Reading, group: int, rows: range, panels: Sequence[Any], record: Any
 ) -> dict[int, Any]:
     """Whole products of one group of columns, by the number of the total."""
     found: dict[int, Any] = {}
     more = lambda t, g: load_i32x16(panels[t] + 64 * g), lambda: None
     for some, beside in _together(len(rows), len(panels)):
         which = rows[some.start : some.stop], beside
-        found |= _products(form, group, record, (PAIR_ROWS, PAIR_ROWS), which, more)
+        found |= _products(of, group, record, PAIR_ROWS, which, more)
     return dict(sorted(found.items()))

@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._jit import inline
-from .activations import RECORD, step_bytes
 from .experts import Experts
 from .few_rows import direct
 from .panels import panel_block_bytes, panel_parts
 from .pool import Pool
+from .records import RECORD, Records
 from .requests import Requests
 from .simd import (
     load_f32,
@@ -109,7 +109,7 @@ def emit_grouping(tape: Tape, pool: Pool, ids: F32, experts: int) -> Groups:
 
 
 @functools.cache
-def gather_records(integer: bool) -> Kernel:
+def gather_records(records: Records) -> Kernel:
     """The kernel that lays records of one row each side by side, as groups' records."""
 
     @inline
@@ -154,7 +154,7 @@ def gather_records(integer: bool) -> Kernel:
                 value = load_f32x16(source + half) if pair < pairs else splat(0.0)
                 store_f32x16(to + RECORD * i + half, value)
 
-    lay, step = lay_integer if integer else lay_float, step_bytes(integer, 1)
+    lay, step = lay_integer if records is Records.BYTES else lay_float, records.step(1)
 
     def body(
         part, parts, thread, record, firsts, groups, slots, out, experts, pairs, share, blocks
@@ -167,11 +167,11 @@ def gather_records(integer: bool) -> Kernel:
                 source = record + block * step
                 lay(source, slots + 8 * start, to, size, pairs, share, RECORD * blocks)
 
-    return Kernel(f"gather_records_{'int8' if integer else 'float'}", body)
+    return Kernel(f"gather_records_{records.value}", body)
 
 
 def emit_gather(
-    tape: Tape, pool: Pool, record: Any, by: Groups, integer: bool, threads: int
+    tape: Tape, pool: Pool, record: Any, by: Groups, records: Records, threads: int
 ) -> Any:
     """Record the gathering of records [rows or pairs, blocks, RECORD]; done once for each."""
     if by.gathered[0] is record:
@@ -183,7 +183,7 @@ def emit_gather(
         record, by.firsts, by.groups, by.slots, out, by.experts, pairs, pairs // rows, blocks,
     ]  # fmt: skip
     reads = [record, by.firsts, by.groups, by.slots]
-    tape.emit(gather_records(integer), 4 * threads, values, reads, [out])
+    tape.emit(gather_records(records), 4 * threads, values, reads, [out])
     by.gathered = record, out
     return out
 
@@ -198,10 +198,10 @@ def scatter(totals, slots, out, stride, columns):
         store_first(out + load_i64(slots + 8 * i) * stride, total, columns)
 
 
-def panel_pass(form: TileFormat, integer: bool, rows: int) -> Any:
+def panel_pass(form: TileFormat, records: Records, rows: int) -> Any:
     """A group of `rows` pairs times a tile that is unpacked in a panel."""
-    _, add, block_bytes = panel_parts(form, integer, rows)
-    step = step_bytes(integer, rows)
+    _, add, block_bytes = panel_parts(form, records, rows)
+    step = records.step(rows)
 
     @inline
     def pass_over(panel, record, blocks, slots, out, stride, columns):
@@ -215,12 +215,12 @@ def panel_pass(form: TileFormat, integer: bool, rows: int) -> Any:
     return pass_over
 
 
-def straight_pass(form: TileFormat, integer: bool, rows: int) -> Any:
+def straight_pass(form: TileFormat, records: Records, rows: int) -> Any:
     """A group of `rows` pairs times a tile as it lies."""
     requests, per_unit = Requests.of(form, rows, stays=False), form.columns // 32
-    add, size = direct(form, integer, rows, requests), requests.size
+    add, size = direct(form, records, rows, requests), requests.size
     far, near, unit_bytes = requests.far, requests.near, form.unit_bytes
-    step = step_bytes(integer, rows)
+    step = records.step(rows)
 
     @inline
     def straight(unit, record, units, slots, out, stride, columns):
@@ -238,13 +238,13 @@ def straight_pass(form: TileFormat, integer: bool, rows: int) -> Any:
 
 
 @functools.cache
-def routed_groups(form: TileFormat, integer: bool) -> Kernel:
+def routed_groups(form: TileFormat, records: Records) -> Kernel:
     """The kernel for groups of an expert's pairs; a tile is unpacked once for all of them."""
-    store, _, block_bytes = panel_parts(form, integer, 8)
+    store, _, block_bytes = panel_parts(form, records, 8)
     unit_bytes, per_unit, size = form.unit_bytes, form.columns // 32, form.block_bytes
     ask = Requests(size, 8, stays=False).whole()
-    pass_4, pass_8 = (panel_pass(form, integer, rows) for rows in (4, 8))
-    straight_1, straight_4, straight_8 = (straight_pass(form, integer, n) for n in (1, 4, 8))
+    pass_4, pass_8 = (panel_pass(form, records, rows) for rows in (4, 8))
+    straight_1, straight_4, straight_8 = (straight_pass(form, records, n) for n in (1, 4, 8))
 
     @inline
     def unpack(unit, units, panel):
@@ -288,18 +288,18 @@ def routed_groups(form: TileFormat, integer: bool) -> Kernel:
                 else:
                     pass_4(panel, record, blocks, pairs, to, 4 * n, left)
 
-    return Kernel(f"experts_{'int8' if integer else 'float'}_{form.name}_groups", body)
+    return Kernel(f"experts_{records.value}_{form.name}_groups", body)
 
 
 def emit_groups(
-    tape: Tape, pool: Pool, weight: Experts, record: Any, by: Groups, integer: bool, threads: int
+    tape: Tape, pool: Pool, weight: Experts, record: Any, by: Groups, records: Records, threads: int
 ) -> F32:
     """Record the products of records [rows or pairs, blocks, RECORD]: [rows, slots, n]."""
     tiles, pairs = weight.tiles, by.ids.size
-    gathered = emit_gather(tape, pool, record, by, integer, threads)
+    gathered = emit_gather(tape, pool, record, by, records, threads)
     # One row more than there are pairs, for what fills groups up.
     out = pool.take((pairs + 1, tiles.rows))
-    size = panel_block_bytes(tiles.format, integer) * tiles.blocks
+    size = panel_block_bytes(tiles.format, records) * tiles.blocks
     scratch = pool.take((threads, -(-size // 64) * 64), np.uint8)
     count = tile_count(tiles.rows)
     values = [
@@ -308,5 +308,5 @@ def emit_groups(
     ]  # fmt: skip
     parts = min(weight.count * count, 16 * threads)
     reads = [gathered, by.firsts, by.groups, by.slots]
-    tape.emit(routed_groups(tiles.format, integer), parts, values, reads, [out, scratch])
+    tape.emit(routed_groups(tiles.format, records), parts, values, reads, [out, scratch])
     return out[:pairs].reshape(*by.ids.shape, tiles.rows)

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .activations import RECORD, step_bytes
 from .few_rows import direct, few_parts, store_tile
 from .matmul import CHUNK, Tiles
 from .pool import Pool
+from .records import RECORD, Records
 from .requests import FIRST, Requests
 from .simd import fma, load_f32, load_first, splat, store_first, zeros
 from .tape import Kernel, Tape, kernel
@@ -49,11 +49,11 @@ def experts_ref(weight: F32, x: F64, ids: F64) -> F64:
 
 
 @functools.cache
-def routed(form: TileFormat, integer: bool) -> Kernel:
+def routed(form: TileFormat, records: Records) -> Kernel:
     """The kernel for pairs of row and slot; x is one record per pair, or per `share` pairs."""
-    unit_bytes, per_unit, step = form.unit_bytes, form.columns // 32, step_bytes(integer, 1)
+    unit_bytes, per_unit, step = form.unit_bytes, form.columns // 32, records.step(1)
     requests = Requests.of(form, 1, stays=False)
-    add, size = direct(form, integer, 1, requests), requests.size
+    add, size = direct(form, records, 1, requests), requests.size
     ahead, again, ask = requests.far, requests.near, requests.ask
 
     def body(part, parts, thread, tiles, x, ids, out, pairs, share, n, units, tile_count):
@@ -87,7 +87,7 @@ def routed(form: TileFormat, integer: bool) -> Kernel:
             if tile == tile_count:
                 pair, tile, begin, unit = pair + 1, 0, after, after
 
-    return Kernel(f"experts_{'int8' if integer else 'float'}_{form.name}", body)
+    return Kernel(f"experts_{records.value}_{form.name}", body)
 
 
 def emit_experts(
@@ -97,7 +97,7 @@ def emit_experts(
     record: Any,
     ids: F32,
     share: int,
-    integer: bool,
+    records: Records,
     threads: int,
 ) -> F32:
     """Record products of prepared activations, one record per `share` pairs: [rows, slots, n]."""
@@ -106,7 +106,7 @@ def emit_experts(
     count = tile_count(tiles.rows)
     values = [tiles.data, record, ids, out, ids.size, share, tiles.rows, tiles.units, count]
     parts = few_parts(ids.size * count, threads)
-    tape.emit(routed(tiles.format, integer), parts, values, [record, ids], [out])
+    tape.emit(routed(tiles.format, records), parts, values, [record, ids], [out])
     return out
 
 

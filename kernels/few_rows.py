@@ -25,6 +25,8 @@ of a block of 16 rows on one Zen 3 core, one row and four, in a loop and so (8 r
     q2_k  12.1  28.1   10.6  26.1     q5_k  17.7  31.8   16.4  30.8
     q3_k  13.7  30.7   12.2  27.1     q6_k  17.9  36.1   14.4  31.7
     q4_k  11.8  24.3    9.5  22.4     iq1_m 17.6  34.5   15.7  31.3
+
+With activations of 16 bits it does not pay: q6_k 31.5 and 77.5 in a loop, 36.1 and 100 so.
 """
 
 from __future__ import annotations
@@ -33,9 +35,9 @@ import functools
 from typing import Any
 
 from ._jit import inline
-from .activations import RECORD, step_bytes
-from .block_products import float_adder, integer_adder
+from .block_products import Reading, float_adder, integer_adder
 from .isa import CORE, ISA, NARROW
+from .records import RECORD, Records
 from .requests import FIRST, HERE, Requests
 from .simd import store_part, store_rows, zeros
 from .tape import Kernel
@@ -55,12 +57,15 @@ def store_tile(totals, address, stride, columns):
         store_part(totals, address, stride, columns)
 
 
-def direct(form: TileFormat, integer: bool, held: int, requests: Requests, tiles: int = 1) -> Any:
+def direct(
+    form: TileFormat, records: Records, held: int, requests: Requests, tiles: int = 1
+) -> Any:
     """add(totals, (units, block), record, finer, asks): one block straight from one tile or two.
 
     `units` and `asks` are tuples of that length: where each tile's unit lies, and the two places
     that the block asks for.
     """
+    integer = records is not Records.FLOATS
     unpack, code = made(form) if integer else (form.place, None)
 
     @inline
@@ -75,7 +80,7 @@ def direct(form: TileFormat, integer: bool, held: int, requests: Requests, tiles
 
     tiles_at = one_at if tiles == 1 else two_at
     if integer:
-        return integer_adder(form, held, tiles_at, code, requests)
+        return integer_adder(Reading(form, records, held), tiles_at, code, requests)
     return float_adder(tiles_at, form.reader, requests)
 
 
@@ -101,9 +106,10 @@ def beside_each_other(tiles: int) -> tuple[Any, Any]:
     return (one_unit, one_ask) if tiles == 1 else (two_units, two_asks)
 
 
-def blocks_together(form: TileFormat, rows: int) -> int:
-    """Blocks that are compiled one after the other."""
-    return form.interleaved if ISA == "avx2" and rows <= 4 else 1
+def blocks_together(form: TileFormat, records: Records, rows: int) -> int:
+    """Blocks that are compiled one after the other; with words of x that is too much code."""
+    beside = ISA == "avx2" and rows <= 4 and records is not Records.WORDS
+    return form.interleaved if beside else 1
 
 
 def one_after_another(add_block: Any, count: int, step: int) -> Any:
@@ -122,15 +128,15 @@ def one_after_another(add_block: Any, count: int, step: int) -> Any:
 
 
 @functools.cache
-def few_rows(form: TileFormat, integer: bool, rows: int, stays: bool) -> Kernel:
+def few_rows(form: TileFormat, records: Records, rows: int, stays: bool) -> Kernel:
     """The kernel for groups of `rows` rows, one of COUNTS."""
     held, unit_bytes, per_unit = held_rows(rows), form.unit_bytes, form.columns // 32
-    step, tiles = step_bytes(integer, held), tiles_at_once(form, rows)
+    step, tiles = records.step(held), tiles_at_once(form, rows)
     requests = Requests.of(form, rows, stays)
-    add, size = direct(form, integer, held, requests, tiles), requests.size
+    add, size = direct(form, records, held, requests, tiles), requests.size
     ahead, again, ask = requests.far, requests.near, requests.ask
     (units_of, asks_of), count = beside_each_other(tiles), rows * tiles
-    second, together = count - rows, blocks_together(form, rows)
+    second, together = count - rows, blocks_together(form, records, rows)
 
     @inline
     def add_block(totals, unit, beside, record, finer, far, near, block):
@@ -174,7 +180,7 @@ def few_rows(form: TileFormat, integer: bool, rows: int, stays: bool) -> Kernel:
                 totals = add_products(unit, beside, record, units, finer)
                 store(totals, to + 4 * held * group * n, n, n - 16 * tile, beside)
 
-    name = f"matmul_{'int8' if integer else 'float'}_{form.name}_{rows}{'_stays' if stays else ''}"
+    name = f"matmul_{records.value}_{form.name}_{rows}{'_stays' if stays else ''}"
     return Kernel(name, body)
 
 

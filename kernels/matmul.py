@@ -1,7 +1,7 @@
 """Matrix product: out[row, n] = sum over k of x[row, k] * weight[n, k], weights packed in tiles.
 
-Two kernel families serve every type. Integer: x is rounded to 8 bits per 32 columns
-(`activations.py`), products are summed exactly in 32 bits, then scaled. Float: weights are
+Two kernel families serve every type. Integer: x is rounded to 8 bits per 32 columns, or to 16
+(`records.py`), products are summed exactly in 32 bits, then scaled. Float: weights are
 dequantised in registers. In both, a block of 32 columns is summed first and blocks are added in
 order, for each output by itself; so one row and 512 rows, one thread and many give the same bits.
 
@@ -20,12 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._jit import inline
-from .activations import RECORD, step_bytes
 from .block_products import PAIR_ROWS, pair_adder
 from .few_rows import few_parts, few_rows, held_rows, multiplied, store_tile, tiles_at_once
 from .isa import AMD, NARROW
 from .panels import panel_block_bytes, panel_parts
 from .pool import Pool
+from .records import RECORD, Records
 from .requests import Requests
 from .simd import load_first, unrolled, vectors, zeros
 from .tape import Kernel, Tape
@@ -89,10 +89,10 @@ def load_pair(address, stride, near, far):
 
 
 @functools.cache
-def many_rows(form: TileFormat, integer: bool) -> Kernel:
+def many_rows(form: TileFormat, records: Records) -> Kernel:
     """The kernel for any number of rows, in groups of PAIR_ROWS."""
-    store, _, block_bytes = panel_parts(form, integer, PAIR_ROWS)
-    add, step, pair = pair_adder(form, integer), step_bytes(integer, PAIR_ROWS), 2 * PAIR_ROWS
+    store, _, block_bytes = panel_parts(form, records, PAIR_ROWS)
+    add, step, pair = pair_adder(form, records), records.step(PAIR_ROWS), 2 * PAIR_ROWS
     unit_bytes, per_unit, size = form.unit_bytes, form.columns // 32, form.block_bytes
     ask = Requests(size, PAIR_ROWS, stays=False).whole()
 
@@ -147,7 +147,7 @@ def many_rows(form: TileFormat, integer: bool) -> Kernel:
                             near, size, record, blocks, finer, to + 4 * first, n, left, unit > 0
                         )
 
-    return Kernel(f"matmul_{'int8' if integer else 'float'}_{form.name}_many", body)
+    return Kernel(f"matmul_{records.value}_{form.name}_many", body)
 
 
 def rows_at_once(rows: int) -> int:
@@ -162,7 +162,7 @@ def _straight(weight: Tiles, rows: int) -> bool:
 
 
 def emit_matmul(
-    tape: Tape, pool: Pool, weight: Tiles, record: Any, rows: int, integer: bool, threads: int
+    tape: Tape, pool: Pool, weight: Tiles, record: Any, rows: int, records: Records, threads: int
 ) -> F32:
     """Record the product with prepared activations; returns its result [rows, weight.rows]."""
     at_once, tiles = rows_at_once(rows), tile_count(weight.rows)
@@ -174,16 +174,16 @@ def emit_matmul(
         runs = -(-tiles // tiles_at_once(weight.format, count))
         parts = few_parts(runs, threads) if rows <= FEW else min(runs, 16 * threads)
         # What several groups read must stay until the last has.
-        kernel = few_rows(weight.format, integer, count, weight.stays or groups > 1)
+        kernel = few_rows(weight.format, records, count, weight.stays or groups > 1)
         tape.emit(kernel, parts, [*values, groups], [record], [out])
         return out[:rows]
     together = PANEL_TILES if tiles >= 2 * PANEL_TILES * threads else 2
-    unit = panel_block_bytes(weight.format, integer) * (weight.format.columns // 32)
-    most = PANEL_BYTES if integer else FLOAT_PANEL_BYTES
+    unit = panel_block_bytes(weight.format, records) * (weight.format.columns // 32)
+    most = FLOAT_PANEL_BYTES if records is Records.FLOATS else PANEL_BYTES
     passes = -(-together * weight.units * unit // most)
     units = -(-weight.units // max(1, passes))
     scratch = pool.take((threads, together * units * unit), np.uint8)
     values += [groups, scratch, scratch.strides[0], together, units]
     parts = min(-(-tiles // together), 16 * threads)
-    tape.emit(many_rows(weight.format, integer), parts, values, [record], [out, scratch])
+    tape.emit(many_rows(weight.format, records), parts, values, [record], [out, scratch])
     return out[:rows]

@@ -12,7 +12,8 @@ from __future__ import annotations
 from typing import Any
 
 from ._jit import inline
-from .block_products import CODE_BYTES, float_adder, integer_adder, panel_reader
+from .block_products import CODE_BYTES, Reading, float_adder, integer_adder, panel_reader
+from .records import Records
 from .simd import (
     load_f32x16,
     store_f32x16,
@@ -29,7 +30,7 @@ def block_vectors(address, count):
     return tuple(load_f32x16(address + 64 * i) for i in range(count))
 
 
-def integer_parts(form: TileFormat, rows: int) -> tuple[Any, Any, int]:
+def integer_parts(form: TileFormat, records: Records, rows: int) -> tuple[Any, Any, int]:
     """Store and add one block of the integer family, and the bytes it takes in a panel."""
     unpack, groups = form.unpack, form.groups
     lows = 0 if form.signed else groups
@@ -52,7 +53,7 @@ def integer_parts(form: TileFormat, rows: int) -> tuple[Any, Any, int]:
         minimums = block_vectors(address + CODE_BYTES + 64 * groups, lows)
         return (((address,), scales, minimums),)
 
-    add = integer_adder(form, rows, tile_at, whole)
+    add = integer_adder(Reading(form, records, rows), tile_at, whole)
     return store, add, CODE_BYTES + 64 * (groups + lows)
 
 
@@ -77,13 +78,15 @@ def float_parts(form: TileFormat) -> tuple[Any, Any, int]:
     return store, float_adder(tile_at, panel_reader), 2048
 
 
-def panel_parts(form: TileFormat, integer: bool, rows: int) -> tuple[Any, Any, int]:
+def panel_parts(form: TileFormat, records: Records, rows: int) -> tuple[Any, Any, int]:
     """Those of the family that is meant."""
-    return integer_parts(form, rows) if integer else float_parts(form)
+    if records is Records.FLOATS:
+        return float_parts(form)
+    return integer_parts(form, records, rows)
 
 
-def panel_block_bytes(form: TileFormat, integer: bool) -> int:
+def panel_block_bytes(form: TileFormat, records: Records) -> int:
     """Bytes of 32 columns of 16 rows, unpacked."""
-    if not integer:
+    if records is Records.FLOATS:
         return 2048
     return CODE_BYTES + 64 * form.groups * (1 if form.signed else 2)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from ..formats.gguf import TensorInfo
 from . import elementwise
-from .activations import ALWAYS, RECORD, SHARE, arrange, quantise
+from .activation_words import WRITERS
+from .activations import SHARE
 from .arena import Arena
 from .attention import Shape, emit_attention
 from .decay import decay
@@ -25,6 +26,7 @@ from .ops import Angles, Spans, embedding_rows
 from .pool import Pool
 from .quants.byte_order import little_endian
 from .quants.table import dequantize
+from .records import RECORD, Records, records_of
 from .recurrence import Recurrence, State, run_formula
 from .residence import Residence
 from .rms_norm import rms_norm
@@ -94,26 +96,25 @@ class TapeOps:
         return out
 
     def matmul(self, weight: Tiles, x: F32, fine: bool = False) -> F32:
-        integer = self.integer and weight.format.integer
-        share = ALWAYS if fine else SHARE
-        record = self._prepare(x, integer, share, weight.blocks, rows_at_once(len(x)))
-        return emit_matmul(self.tape, self.pool, weight, record, len(x), integer, self.threads)
+        records = records_of(self.integer and weight.format.integer, fine)
+        record = self._prepare(x, records, weight.blocks, rows_at_once(len(x)))
+        return emit_matmul(self.tape, self.pool, weight, record, len(x), records, self.threads)
 
-    def _prepare(self, x: F32, integer: bool, share: float, blocks: int, at_once: int) -> Any:
+    def _prepare(self, x: F32, records: Records, blocks: int, at_once: int) -> Any:
         """The activation records of x; the same x is prepared once for all its products."""
         if self._prepared[0] is not x:
             self._prepared = (x, {})
-        key = (integer, share, blocks, at_once)
+        key = (records, blocks, at_once)
         if key not in self._prepared[1]:
             self._prepared[1][key] = self._records(x.reshape(-1, x.shape[-1]), *key)
         return self._prepared[1][key]
 
-    def _records(self, x: F32, integer: bool, share: float, blocks: int, at_once: int) -> Any:
+    def _records(self, x: F32, records: Records, blocks: int, at_once: int) -> Any:
         groups = -(-len(x) // at_once)
         record = self.pool.take((groups, blocks, RECORD * at_once), np.uint8)
-        values = (x, record, len(x), x.shape[1], x.strides[0], at_once, groups, blocks, share)
-        kernel = quantise if integer else arrange
-        self.tape.emit(kernel, self._parts(x.size, groups * blocks), values, [x], [record])
+        values = (x, record, len(x), x.shape[1], x.strides[0], at_once, groups, blocks, SHARE)
+        parts = self._parts(x.size, groups * blocks)
+        self.tape.emit(WRITERS[records], parts, values, [x], [record])
         return record
 
     def rms_norm(self, x: F32, weight: F32 | None, eps: float) -> F32:
@@ -132,18 +133,18 @@ class TapeOps:
         return out
 
     def experts(self, weight: Experts, x: F32, ids: F32) -> F32:
-        integer = self.integer and weight.tiles.format.integer
+        records = records_of(self.integer and weight.tiles.format.integer)
         self.tape.keep(ids)
-        record = self._prepare(x, integer, SHARE, weight.tiles.blocks, 1)
+        record = self._prepare(x, records, weight.tiles.blocks, 1)
         if len(x) == 1:
             share = ids.size // len(record)
             return emit_experts(
-                self.tape, self.pool, weight, record, ids, share, integer, self.threads
+                self.tape, self.pool, weight, record, ids, share, records, self.threads
             )
         by = self._groups
         if by is None or by.ids is not ids or by.experts != weight.count:
             by = self._groups = emit_grouping(self.tape, self.pool, ids, weight.count)
-        return emit_groups(self.tape, self.pool, weight, record, by, integer, self.threads)
+        return emit_groups(self.tape, self.pool, weight, record, by, records, self.threads)
 
     def add_chosen(self, x: F32, table: F32, ids: F32) -> F32:
         out = self.pool.take(x.shape)

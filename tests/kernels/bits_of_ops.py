@@ -18,12 +18,14 @@ import numpy as np
 from gnomon.formats.ggml_types import BY_NAME
 from gnomon.formats.gguf import TensorInfo
 from gnomon.kernels import elementwise
-from gnomon.kernels.activations import RECORD, SHARE, arrange, quantise
+from gnomon.kernels.activation_words import WRITERS
+from gnomon.kernels.activations import SHARE
 from gnomon.kernels.attention import Shape, emit_attention
 from gnomon.kernels.kv_pages import region_after
 from gnomon.kernels.matmul import FEW, emit_matmul, rows_at_once
 from gnomon.kernels.pool import Pool, aligned
 from gnomon.kernels.quants.random_blocks import random_blocks
+from gnomon.kernels.records import RECORD, Records
 from gnomon.kernels.rms_norm import rms_norm
 from gnomon.kernels.router import Routing
 from gnomon.kernels.spans import Spans
@@ -45,7 +47,7 @@ def run(emit: Callable[[Tape], Any]) -> Any:
     return np.array(out)
 
 
-def matmul(name: str, rows: int, integer: bool = True) -> Make:
+def matmul(name: str, rows: int, records: Records = Records.BYTES) -> Make:
     """19 outputs of 256 columns; one number dominates a block, so both levels are used."""
 
     def make(rng: np.random.Generator) -> Any:
@@ -57,12 +59,11 @@ def matmul(name: str, rows: int, integer: bool = True) -> Make:
         pool, at_once = Pool(), rows_at_once(rows)
         groups = -(-rows // at_once)
         record = pool.take((groups, weight.blocks, RECORD * at_once), np.uint8)
-        prepare = quantise if integer else arrange
         values = (x, record, rows, 256, 1024, at_once, groups, weight.blocks, SHARE)
 
         def emit(tape: Tape) -> Any:
-            tape.emit(prepare, 2, values, [x], [record])
-            return emit_matmul(tape, pool, weight, record, rows, integer, 1)
+            tape.emit(WRITERS[records], 2, values, [x], [record])
+            return emit_matmul(tape, pool, weight, record, rows, records, 1)
 
         return run(emit)
 
@@ -133,8 +134,11 @@ OPERATIONS: dict[str, Make] = {
     "int8 iq4_nl, 1 row": matmul("iq4_nl", 1),
     "int8 iq2_s, 1 row": matmul("iq2_s", 1),
     "int8 tq1_0, 1 row": matmul("tq1_0", 1),
-    "float q4_1, 1 row": matmul("q4_1", 1, False),
-    "float bf16, many rows": matmul("bf16", MANY, False),
+    "int16 q8_0, 1 row": matmul("q8_0", 1, Records.WORDS),
+    "int16 q6_k, 3 rows": matmul("q6_k", 3, Records.WORDS),
+    "int16 q4_k, many rows": matmul("q4_k", MANY, Records.WORDS),
+    "float q4_1, 1 row": matmul("q4_1", 1, Records.FLOATS),
+    "float bf16, many rows": matmul("bf16", MANY, Records.FLOATS),
     "attention, 1 row": attention(1),
     "attention, 9 rows": attention(9),
     "routed": routed,

@@ -39,6 +39,16 @@ def signed(part, parts, thread, total, u, s, out):
     store_i32x16(out, dots.add_signed(load_i32x16(total), size, codes, load_i32x16(s)))
 
 
+def words(part, parts, thread, total, u, s, out):
+    codes = load_i32x16(u)
+    sums = dots.dot2(load_i32x16(total), dots.even_bytes(codes), load_i32x16(s))
+    store_i32x16(out, dots.dot2(sums, dots.odd_bytes(codes), load_i32x16(s + 64)))
+
+
+def stored(part, parts, thread, x, out):
+    dots.store_words(out, load_i32x16(x))
+
+
 def both(body: Callable[..., None], *arrays: Any) -> list[int]:
     """What `body` writes in 64 bytes, compiled; and the same as plain Python."""
     held = [np.ascontiguousarray(array) for array in arrays]
@@ -87,6 +97,21 @@ def test_products_by_sign_do_not_saturate(rng: np.random.Generator) -> None:
         total, u, s = extremes(rng, CODES)
         wanted = total + summed((u.astype(int) - 128) * s)
         assert both(signed, total, u, s) == wanted.tolist()
+
+
+def test_products_of_16_bits_do_not_saturate(rng: np.random.Generator) -> None:
+    for _ in range(50):
+        total, u, _ = extremes(rng, CODES)
+        s = rng.choice((-32768, -32258, -1, 0, 1, 32258), (2, 16, 2)).astype(np.int16)
+        columns = u.astype(int).reshape(16, 2, 2)  # of each lane: pairs, then even and odd
+        wanted = total + np.einsum("lpe,elp->l", columns, s.astype(int))
+        assert both(words, total, u, s) == wanted.tolist()
+
+
+def test_words_lie_with_the_even_columns_first() -> None:
+    x = np.arange(-8, 8, dtype=np.int32) * 4000
+    found = np.array(both(stored, x), np.int32).view(np.int16)[:16]
+    assert found.tolist() == x.reshape(4, 4)[:, [0, 2, 1, 3]].ravel().tolist()
 
 
 def test_what_does_not_fit_a_word_is_refused_in_plain_python() -> None:
