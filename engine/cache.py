@@ -120,6 +120,7 @@ class Sequence:
         # Of an answer: the keys and values of what it answers to, never written again.
         self.source: Sequence | None = None
         self.table = np.zeros(-(-capacity // PAGE), np.int64)
+        self.address: int = self.table.ctypes.data
         self._pages: list[Page] = []
 
     def append(self, count: int) -> None:

@@ -76,10 +76,10 @@ class StepMemory:
         }
         self._shape, self._step = (0, 0), Step(self, 0, 0)
 
-    def _first(self, positions: I64, window: int) -> I64:
+    def _first(self, positions: I64, window: int) -> I64 | int:
         """The first key that each position sees."""
         if not window:
-            return np.zeros_like(positions)
+            return 0
         if self.arch.window is Window.CHUNKED:
             return positions // window * window
         if self.arch.window is Window.CENTRED:
@@ -114,9 +114,8 @@ class StepMemory:
             part = slice(start, start + len(ids))
             positions = np.arange(sequence.length, sequence.length + len(ids))
             self.tokens[part], self.positions[part] = ids, positions
-            table = sequence.table.ctypes.data
             for window, spans in self.spans.items():
-                spans[part, 0] = table
+                spans[part, 0] = sequence.address
                 spans[part, 1] = self._first(positions, window)
                 spans[part, 2] = self._last(positions, window)
             if sequence.states is not None:
@@ -125,7 +124,7 @@ class StepMemory:
                 self.state_rows[start, 0] = source
             if self.arch.source is not None:
                 read = _source(sequence)
-                self.source[part] = read.table.ctypes.data, 0, read.length - 1
+                self.source[part] = read.address, 0, read.length - 1
                 step.source_tables += [read.table] * len(ids)
             step.tables += [sequence.table] * len(ids)
             start += len(ids)

@@ -37,7 +37,7 @@ class Records(Enum):
         return 32 * self.parts
 
     def step(self, rows: int) -> int:
-        """Bytes from a block's record to the next one's; a second level follows all of the first's."""
+        """Bytes from a block's record to the next one's; a second level follows the whole first."""
         return (RECORD if self is Records.FLOATS else self.codes + NUMBERS) * rows
 
 

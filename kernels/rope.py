@@ -118,6 +118,7 @@ class RopeTable:
     """Cosine and sine by position, computed in blocks of 256 positions when first asked for."""
 
     BLOCK = 256
+    FEW = 8  # rows looked up one by one: after a step NumPy's functions are cold, 10 to 30 us each
 
     def __init__(
         self,
@@ -136,6 +137,11 @@ class RopeTable:
 
     def look_up(self, positions: NDArray[np.int64], cos: NDArray[Any], sin: NDArray[Any]) -> None:
         """Write the rows of `positions` to cos and sin [rows, dim / 2]."""
+        if len(positions) <= self.FEW:
+            for row, position in enumerate(positions.tolist()):
+                index, place = divmod(position, self.BLOCK)
+                cos[row], sin[row] = self._block(index)[:, place]
+            return
         blocks, places = np.divmod(positions, self.BLOCK)
         found = set(blocks.tolist())
         for index in found:

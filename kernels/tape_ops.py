@@ -87,10 +87,10 @@ class TapeOps:
 
     def embed(self, tensor: TensorInfo, tokens: I64) -> F32:
         out = self.pool.take((len(tokens), tensor.shape[1]))
-        to, shape = out.ctypes.data, out.shape
+        to = at(out.ctypes.data, np.float32, out.size).reshape(out.shape)
 
         def look_up() -> None:
-            at(to, np.float32, shape[0] * shape[1])[...] = embedding_rows(tensor, tokens).ravel()
+            to[...] = embedding_rows(tensor, tokens)
 
         self.tape.host(look_up)
         return out

@@ -256,9 +256,10 @@ class Team:
 
     def _wake(self, threads: int) -> None:
         flags = self._words[FLAGS // 8 + 1 : FLAGS // 8 + threads]
-        for index in np.flatnonzero(flags):
-            flags[index] = 0
-            self._wakes[index].release()
+        for index, flag in enumerate(flags.tolist()):
+            if flag:
+                flags[index] = 0
+                self._wakes[index].release()
 
     def stop(self) -> None:
         """End the worker threads."""

@@ -170,8 +170,8 @@ class Sampler:
             c = top_k(self._run(logits, trace), 1)
             _note(trace, "greedy", c)
             return Distribution(c.ids, _CERTAIN)
+        check_values(logits, float(logits[logits.argmax()]), self.position)
         token, logit = best(logits, self._patch(logits), self._spare)
-        check_values(logits, logit, self.position)
         # The best of all ids, if the mask allows it, is the best of the allowed ones, for edits
         # are made id by id: one id checked instead of a whole mask. No such rule holds once sums
         # over candidates matter, so elsewhere the mask comes first.
@@ -218,7 +218,6 @@ class Sampler:
             return _NO_PATCH
         ids = touched[0] if len(touched) == 1 else np.unique(np.concatenate(touched))
         patch = Candidates(ids, row[ids].astype(np.float64))
-        check_values(row, float(patch.logits.max()), self.position)
         for stage in edits:
             patch = stage.apply(patch, self._state)
         return patch

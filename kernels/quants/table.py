@@ -93,8 +93,10 @@ def dequantize(data: U8, block: Block, shape: Sequence[int]) -> F32:
     if dequantize_ref is None:
         raise ValueError(f"tensor type: found {block.name!r}, expected one of {_names()}")
     blocks = _as_blocks(data, block, shape)
-    out = np.empty((len(blocks), block.elements), dtype=np.float32)
     step = max(1, CHUNK // block.elements)
+    if len(blocks) <= step:
+        return dequantize_ref(blocks).reshape(shape)
+    out = np.empty((len(blocks), block.elements), dtype=np.float32)
     for start in range(0, len(blocks), step):
         out[start : start + step] = dequantize_ref(blocks[start : start + step])
     return out.reshape(shape)
