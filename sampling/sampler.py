@@ -170,16 +170,19 @@ class Sampler:
             c = top_k(self._run(logits, trace), 1)
             _note(trace, "greedy", c)
             return Distribution(c.ids, _CERTAIN)
-        check_values(logits, float(logits[logits.argmax()]), self.position)
-        token, logit = best(logits, self._patch(logits), self._spare)
+        token, logit = self._best(logits)
         # The best of all ids, if the mask allows it, is the best of the allowed ones, for edits
         # are made id by id: one id checked instead of a whole mask. No such rule holds once sums
         # over candidates matter, so elsewhere the mask comes first.
         if self._mask is not None and not self._mask.allows(token):
-            row = self._masked(logits)
-            token, logit = best(row, self._patch(row), self._spare)
+            token, logit = self._best(self._masked(logits))
         self._check_left(logit, "bias and penalties")
         return Distribution(np.array([token]), _CERTAIN)
+
+    def _best(self, row: F32) -> tuple[int, float]:
+        first = int(row.argmax())
+        check_values(row, float(row[first]), self.position)
+        return best(row, first, self._patch(row), self._spare)
 
     def _masked(self, logits: F32) -> F32:
         if self._mask is None:

@@ -52,18 +52,19 @@ def top(logits: F32, patch: Candidates, k: int) -> Candidates:
     return merged.at(top_positions(merged.logits, k))
 
 
-def best(logits: F32, patch: Candidates, spare: F32) -> tuple[int, float]:
+def best(logits: F32, first: int, patch: Candidates, spare: F32) -> tuple[int, float]:
     """Return the id of the greatest logit of row and patch, the lowest of equal ones, and it.
 
-    `spare` is a buffer of the row's size. A NaN of the row is greater than all.
+    `first` is that of the row alone; `spare` is a buffer of the row's size.
     """
     if patch.ids.size == 0:
-        first = int(logits.argmax())
         return first, float(logits[first])
-    np.copyto(spare, logits)
-    spare[patch.ids] = -np.inf
-    first, rival = int(spare.argmax()), int(patch.logits.argmax())
-    row_best, patch_best = float(spare[first]), float(patch.logits[rival])
+    if first in patch.ids:
+        np.copyto(spare, logits)
+        spare[patch.ids] = -np.inf
+        first, logits = int(spare.argmax()), spare
+    rival = int(patch.logits.argmax())
+    row_best, patch_best = float(logits[first]), float(patch.logits[rival])
     rival = int(patch.ids[rival])
     if patch_best > row_best or (patch_best == row_best and rival < first):
         return rival, patch_best

@@ -5,7 +5,7 @@ import pytest
 
 from gnomon.formats.ggml_types import BY_NAME
 from gnomon.formats.gguf import TensorInfo
-from gnomon.kernels.activations import RECORD, arrange
+from gnomon.kernels.activations import arrange
 from gnomon.kernels.block_products import CODE_BYTES, PAIR_ROWS
 from gnomon.kernels.isa import ISA, PAIRS
 from gnomon.kernels.matmul import emit_matmul, rows_at_once
@@ -13,6 +13,7 @@ from gnomon.kernels.panels import panel_parts
 from gnomon.kernels.pool import Pool
 from gnomon.kernels.quants.random_blocks import random_blocks
 from gnomon.kernels.quants.table import dequantize
+from gnomon.kernels.records import RECORD, Records
 from gnomon.kernels.tape import Kernel, Tape
 from gnomon.kernels.team import team
 from gnomon.kernels.tiles.formats import FORMATS
@@ -31,7 +32,7 @@ def unpacked(tensor):
     record = pool.take((groups, weight.blocks, at_once * RECORD), np.uint8)
     values = (x, record, columns, columns, x.strides[0], at_once, groups, weight.blocks, 0.0)
     tape.emit(arrange, 1, values, [x], [record])
-    out = emit_matmul(tape, pool, weight, record, columns, False, 1)
+    out = emit_matmul(tape, pool, weight, record, columns, Records.FLOATS, 1)
     with team().lock:
         tape.run(team(), 1)
     return np.array(out).T
@@ -60,7 +61,7 @@ def test_no_code_is_larger_than_the_format_says(name):
     form, block = FORMATS[name], BY_NAME[name]
     blocks = random_blocks(block, 16 * 2 * form.columns // block.elements, np.random.default_rng(3))
     tensor = TensorInfo("w", block, (16, 2 * form.columns), blocks.reshape(-1), "little")
-    weight, (store, _, size) = load_tiles(tensor, 1), panel_parts(form, True, PAIR_ROWS)
+    weight, (store, _, size) = load_tiles(tensor, 1), panel_parts(form, Records.BYTES, PAIR_ROWS)
     per_unit, panels = form.columns // 32, np.zeros((weight.blocks, size), np.uint8)
 
     def body(part, parts, thread, tile, panel, blocks):
