@@ -28,6 +28,8 @@ from .simd import isplat, shift_left
 from .tiles.codes import TileFormat, raised
 
 LEAST = 128  # of an activation, below zero
+# Where there is no vpdpwssd, or LLVM takes it apart, it would make trees of the sums.
+SETTLED = ISA in ("avx2", "avx512", "avxvnni")
 
 
 class Counts:
@@ -91,7 +93,7 @@ class WordCounts:
 
     def add(self, k: int, codes: Any, x: Any) -> None:
         total = dot2(self.totals[k], codes, x)
-        self.totals[k] = settled(total) if PAIRS else total
+        self.totals[k] = settled(total) if SETTLED else total
 
     def next(self) -> None:
         """Nothing waits."""
