@@ -9,9 +9,9 @@ One function takes a tile's codes from registers, for few rows. Another reads th
 two tiles and gives each number of x to both: half the loads of x, which bound many rows. An
 output's operations and their order are the same in both, so its bits are.
 
-Four rows share a flag of the second level, but of 4 rows with one 1.4 to 2.4 need it. With 16
-registers many rows take it row by row: prompts of 512 tokens, on two Zen 3 cores, 741 -> 635 ms
-(SmolLM2) and 721 -> 639 (gemma).
+Four rows share a flag of the second level, but of 4 rows with one 1.4 to 2.4 need it. So many rows
+take it row by row. Prompts, by turns: of 512 tokens on two Zen 3 cores 741 -> 635 ms (SmolLM2) and
+721 -> 639 (gemma); of 1500 tokens on two Zen 5 cores 482 -> 472 and 401 -> 393.
 """
 
 from __future__ import annotations
@@ -253,7 +253,7 @@ def pair_adder(form: TileFormat, records: Records) -> Any:
     add_block = _integer_pair(of, range(PAIR_ROWS))
     if records is Records.WORDS:
         return inline(lambda totals, near, far, record, finer: add_block(totals, near, far, record))
-    add_finer = _row_by_row(of) if NARROW else add_block
+    add_finer = _row_by_row(of)
 
     @inline
     def add(totals, near, far, record, finer):

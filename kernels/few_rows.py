@@ -7,16 +7,16 @@ Two tiles at once share the loads of x and are read as two streams. Milliseconds
                   4 rows 30.5  27.3               4 rows 31.4  53.2
 
 Four rows of two tiles need the 32 wide registers of AVX-512; eight would not fit even there. With
-16 registers two rows of two tiles go together, or four of one. Zen 3 and Zen 4 mostly read one
-stream faster than two: `requests.py` says when.
+16 registers two rows of two tiles go together, or four of one. AMD's cores read one stream faster
+than two: `requests.py` has the times, and where Zen 3 does not.
 
 With 16 registers eight rows are two groups. Of one kernel's eight rows any would ask for the second
 level of all (`activations.py`): a step of 8 rows of SmolLM2 took 18.8 ms on two Zen 3 cores, in
 groups 16.3, of 16 rows 40.4 and 35.4.
 
-Where each row costs, with 16 registers and on Zen 4, whose vectors are two halves, a record of four
-rows serves kernels for two and for three as well: a step of a 1.07B model on two Zen 3 cores takes
-22 and 24 ms for 28 (Q4_0), 29 and 31 for 37 (Q4_K_M); on Zen 4 13 and 17 for 22 (Q2_K).
+Where each row costs, with 16 registers and on AMD's cores, a record of four rows serves kernels for
+two and for three as well: a step of a 1.07B model on two Zen 3 cores takes 22 and 24 ms for 28
+(Q4_0), 29 and 31 for 37 (Q4_K_M); on Zen 4 13 and 17 for 22 (Q2_K), on Zen 5 6.5 and 8.0 for 9.7.
 
 AVX2 shifts codes down, half as many a cycle as it masks. Blocks that lie in the same bytes are
 compiled one after the other there, so that how far is known: some are not shifted then. Nanoseconds
@@ -36,7 +36,7 @@ from typing import Any
 
 from ._jit import inline
 from .block_products import Reading, float_adder, integer_adder
-from .isa import CORE, ISA, NARROW
+from .isa import AMD, ISA, NARROW
 from .records import RECORD, Records
 from .requests import FIRST, HERE, Requests
 from .simd import store_part, store_rows, zeros
@@ -44,7 +44,7 @@ from .tape import Kernel
 from .tiles.codes import TileFormat, made
 
 # Rows that a kernel multiplies.
-COUNTS = (1, 2, 3, 4) if NARROW else (1, 2, 3, 4, 8) if CORE == "znver4" else (1, 4, 8)
+COUNTS = (1, 2, 3, 4) if NARROW else (1, 2, 3, 4, 8) if AMD else (1, 4, 8)
 PARTS = 2  # per thread; 8 cost 8 to 20 % of a token
 
 

@@ -1,21 +1,25 @@
 """Weights are asked for before they are needed: some cache lines after each product of a block.
 
 A core waits for a few dozen lines at a time; what it is asked for beyond them is forgotten. So a
-block's requests are spread over its products, and go out again nearer to their use, but for small
-blocks of which one row is multiplied: the processor's own guesses fill those gaps.
+block's requests are spread over its products, and go out again nearer to their use, but for blocks
+of which one row is multiplied, small ones on Zen 3: the processor's own guesses fill those gaps.
 
 How to ask depends on who made the core. AMD's take lines that are read once past the last cache,
 but Zen 4's for the second level, if at all. Intel's have only the first level's 16 buffers for
 such lines, 5 GB/s a core. They are asked for the second level first, then for the first.
 Milliseconds of a step of a 1.07B model, by turns.
 
-AMD Zen 5, where memory gives 53 / 88 GB/s, all lines once before each block, against this:
+AMD Zen 5, where memory gives 55 / 94 GB/s, two tiles at once / one after the other:
 
-    q6_k, 1 row     20.0   17.5  /  13.4   12.7        q4_0, 1 row    12.6   12.5  /  8.6   8.5
-          4 rows    18.8   18.3  /  16.7   14.9              4 rows   13.3   13.4  / 10.8  10.4
-    q5_k_m, 1 row   18.4   15.9  /  10.9   11.1        bf16, 1 row    42.9   42.5  / 29.4  29.0
+    q4_0, 1 row    13.7   11.6  /   9.6    7.6        q4_k_m, 1 row  15.8   12.9  /  11.8    8.7
+          4 rows   13.1   12.1  /   9.4    8.9                4 rows 14.6   13.4  /  11.6   10.2
+    q2_k, 1 row     8.7    6.9                        bf16, 4 rows                   32.8   28.0
 
-AMD Zen 4, 33 to 62 GB/s, as Zen 5 is asked, two tiles at once / this, one after the other:
+At 94 GB/s one row asking twice / once: bf16 28.5 / 27.4, q6_k 11.5 / 11.2; four rows asking 10 KB
+ahead / 12: q6_k 12.6 / 12.1, q4_k_m 10.1 / 9.8. All lines at once before each block, at 53 GB/s:
+q6_k 20.0 for 17.5, with four rows 18.8 for 18.3.
+
+AMD Zen 4, 33 to 62 GB/s, as Zen 5 is asked but two tiles at once / this, one after the other:
 
     q4_0, 1 row    17.7   11.9        q4_k_m, 1 row    25.2   19.4        q2_k, 1 row   14.4   12.8
           4 rows   22.7   18.4                4 rows   27.9   21.6        q5_k_m, 1 row 28.9   17.1
@@ -53,6 +57,7 @@ from .tiles.lanes import prefetch, prefetch_once, prefetch_second
 from .trace import unrolled, void
 
 FIRST = 4096  # bytes that a part asks for before it starts
+ALL = 2048  # bytes of the largest block, F32's
 
 
 @dataclass(frozen=True)
@@ -77,8 +82,8 @@ class Manner:
         return self.kept is not self.once
 
 
-ZEN = Manner(8192, 10240, 4096, 320, prefetch, prefetch_once)
-ZEN_3 = replace(ZEN, tiles=1)
+ZEN = Manner(8192, 12288, 4096, ALL, prefetch, prefetch_once, tiles=1, small=1)
+ZEN_3 = replace(ZEN, rows=10240, large=320, small=2)
 ZEN_4 = Manner(
     16384, 8192, 4096, 0, prefetch_second, prefetch_second, prefetch,
     rows_again=False, guesses=True, tiles=1, small=1,
