@@ -73,6 +73,8 @@ class Manner:
     nearer: Callable[[Any], None] | None = None  # the second request; None is the first again
     rows_again: bool = True  # whether several rows ask twice
     guesses: bool = False  # one row does not ask for blocks that lie in the order of their use
+    page: Callable[[Any], None] = prefetch_second  # keys and values of a page ahead
+    piece: Callable[[Any], None] | None = prefetch  # the same, some 8 KB ahead
     tiles: int = 2  # at most so many are read at once
     small: int = 2  # or so many by one row, of types whose units are single blocks
 
@@ -83,7 +85,7 @@ class Manner:
 
 
 ZEN = Manner(8192, 12288, 4096, ALL, prefetch, prefetch_once, tiles=1, small=1)
-ZEN_3 = replace(ZEN, rows=10240, large=320, small=2)
+ZEN_3 = replace(ZEN, rows=10240, large=320, page=prefetch, piece=None, small=2)
 ZEN_4 = Manner(
     16384, 8192, 4096, 0, prefetch_second, prefetch_second, prefetch,
     rows_again=False, guesses=True, tiles=1, small=1,
