@@ -6,8 +6,9 @@ dequantised in registers. In both, a block of 32 columns is summed first and blo
 order, for each output by itself; so one row and 512 rows, one thread and many give the same bits.
 
 Few rows take the weights from tile to register (`few_rows.py`). Many rows unpack a few tiles to
-panels in the thread's scratch (`panels.py`) and pass 4 rows at a time over two. With 16 registers
-F16 does without panels: they are twice as large as its tiles, which is what bounds it.
+panels in the thread's scratch (`panels.py`) and pass 4 rows at a time over two, while the next 4
+are asked for. With 16 registers F16 does without panels: they are twice as large as its tiles,
+which is what bounds it.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from .requests import Requests
 from .simd import load_first, unrolled, vectors, zeros
 from .tape import Kernel, Tape
 from .tiles.codes import TileFormat
+from .tiles.lanes import prefetch_second
 from .tiles.pack import tile_count
 
 F32 = NDArray[np.float32]
@@ -106,13 +108,19 @@ def many_rows(form: TileFormat, records: Records) -> Kernel:
             unit += unit_bytes
 
     @inline
-    def add_products(near, size, record, blocks, finer, to, n, left, more):
-        """Those of two tiles, or of one where `left` columns need no second, to what is there."""
+    def add_products(near, size, record, blocks, finer, to, n, left, more, ahead, lines):
+        """Those of two tiles, or of one where `left` columns need no second, to what is there.
+
+        With each block `lines` of the next group's record are asked for, from `ahead` on.
+        """
         far, beside = near + size if left > 16 else near, max(0, min(16, left - 16))
         totals = zeros(pair)
         if more:
             totals = load_pair(to, 4 * n, min(16, left), beside)
         for _ in range(blocks):
+            for line in range(lines):
+                prefetch_second(ahead + 64 * line)
+            ahead += 64 * lines
             totals = add(totals, near, far, record, finer)
             near += block_bytes
             far += block_bytes
@@ -137,15 +145,18 @@ def many_rows(form: TileFormat, records: Records) -> Kernel:
                 for t in range(count):
                     start = tiles + ((tile + t) * units + unit) * unit_bytes
                     unpack_units(start, blocks // per_unit, panels + t * size)
+                lines = max(1, step // (32 * count))
                 for group in range(groups):
                     record = x + group * group_bytes + unit * per_unit * step
                     to = out + 4 * PAIR_ROWS * group * n
                     for t in range(0, count, 2):
                         first = 16 * (tile + t)
                         near, left = panels + t * size, n - first
+                        ahead = record + group_bytes + 32 * lines * blocks * t
                         add_products(
-                            near, size, record, blocks, finer, to + 4 * first, n, left, unit > 0
-                        )
+                            near, size, record, blocks, finer, to + 4 * first, n, left, unit > 0,
+                            ahead, lines,
+                        )  # fmt: skip
 
     return Kernel(f"matmul_{records.value}_{form.name}_many", body)
 
