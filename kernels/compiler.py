@@ -35,6 +35,8 @@ from .trace import (
     constant,
     f32,
     f32x16,
+    f64,
+    f64x8,
     i32,
     i32x16,
     i64,
@@ -58,8 +60,9 @@ class _VecModel(models.PrimitiveModel):
         super().__init__(dmm, fe_type, fe_type.vec.llvm)
 
 
-_TYPES: dict[Any, Any] = {i64: types.int64, i32: types.int32, f32: types.float32, void: types.none}
-_TYPES |= {vec: VecType(vec) for vec in (f32x16, i32x16, bool16)}
+_TYPES: dict[Any, Any] = {i64: types.int64, i32: types.int32, void: types.none}
+_TYPES |= {f32: types.float32, f64: types.float64}
+_TYPES |= {vec: VecType(vec) for vec in (f32x16, f64x8, i32x16, bool16)}
 _KINDS = {numbas: ours for ours, numbas in _TYPES.items()}
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from llvmlite import ir
 
 from .trace import (
+    DOUBLE,
     FLOAT,
     HALF,
     I8,
@@ -28,6 +29,8 @@ from .trace import (
     declared,
     f32,
     f32x16,
+    f64,
+    f64x8,
     i32,
     i32x16,
     i64,
@@ -90,6 +93,8 @@ load_i8x16 = _loader("load_i8x16", i32x16, of_type(I8), np.int8, LANES, "sext")
 load_u16x16 = _loader("load_u16x16", i32x16, of_type(I16), np.uint16, LANES, "zext")
 load_f32 = _loader("load_f32", f32, FLOAT, np.float32, 1)
 load_f16 = _loader("load_f16", f32, HALF, np.float16, 1, "fpext")
+load_f64x8 = _loader("load_f64x8", f64x8, f64x8.llvm, np.float64, LANES // 2)
+load_f64 = _loader("load_f64", f64, DOUBLE, np.float64, 1)
 load_i32 = _loader("load_i32", i32, I32, np.int32, 1)
 load_i64 = _loader("load_i64", i64, I64, np.int64, 1)
 load_u8 = _loader("load_u8", i64, I8, np.uint8, 1, "zext")
@@ -116,6 +121,8 @@ store_i16x16 = _storer("store_i16x16", i32x16, of_type(I16), np.int16, LANES, "t
 store_i8x16 = _storer("store_i8x16", i32x16, of_type(I8), np.int8, LANES, "trunc")
 store_f32 = _storer("store_f32", f32, FLOAT, np.float32, 1)
 store_f16 = _storer("store_f16", f32, HALF, np.float16, 1, "fptrunc")
+store_f64x8 = _storer("store_f64x8", f64x8, f64x8.llvm, np.float64, LANES // 2)
+store_f64 = _storer("store_f64", f64, DOUBLE, np.float64, 1)
 store_i32 = _storer("store_i32", i32, I32, np.int32, 1)
 store_i64 = _storer("store_i64", i64, I64, np.int64, 1)
 store_u8 = _storer("store_u8", i64, I8, np.uint8, 1, "trunc")

@@ -47,11 +47,13 @@ class Vec:
 
 
 I1, I8, I16, I32, I64 = (ir.IntType(n) for n in (1, 8, 16, 32, 64))
-HALF, FLOAT = ir.HalfType(), ir.FloatType()
+HALF, FLOAT, DOUBLE = ir.HalfType(), ir.FloatType(), ir.DoubleType()
 f32x16 = Vec(np.float32, LANES, FLOAT)
 i32x16 = Vec(np.int32, LANES, I32)
+f64x8 = Vec(np.float64, LANES // 2, DOUBLE)
 bool16 = Vec(np.bool_, LANES, I1)
-i64, i32, f32 = Scalar("int64", I64), Scalar("int32", I32), Scalar("float32", FLOAT)
+i64, i32 = Scalar("int64", I64), Scalar("int32", I32)
+f32, f64 = Scalar("float32", FLOAT), Scalar("float64", DOUBLE)
 void = Scalar("none", None)
 
 

@@ -16,6 +16,9 @@ F32 = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 
 _BLOCKS = 32
+# So many numbers are looked at one by one: after a step of a model the caches hold none of NumPy's
+# functions, and the first call of each takes 10 to 60 us.
+SHORT = 128
 
 
 class Distribution(NamedTuple):
@@ -117,6 +120,8 @@ def leading(values: F64, w: F64, mass: float, *, beyond: bool) -> I64:
 
     `beyond`: the mass must be exceeded, not only reached. All positions when the sum never does.
     """
+    if values.size <= SHORT:
+        return _leading_of_few(values.tolist(), w.tolist(), mass, beyond)
     k = 256
     while True:
         order = ranked(values, k)
@@ -125,6 +130,17 @@ def leading(values: F64, w: F64, mass: float, *, beyond: bool) -> I64:
         if count <= order.size or order.size == values.size:
             return np.sort(order[:count])
         k *= 8
+
+
+def _leading_of_few(values: list[float], w: list[float], mass: float, beyond: bool) -> I64:
+    """The same one by one: the same sums, left to right."""
+    order = sorted(range(len(values)), key=values.__getitem__, reverse=True)
+    reached = 0.0
+    for count, position in enumerate(order, 1):
+        reached += w[position]
+        if reached > mass or (reached == mass and not beyond):
+            return np.array(sorted(order[:count]), dtype=np.int64)
+    return np.arange(len(values))
 
 
 def _low_bound(values: F32 | F64, k: int) -> Any:

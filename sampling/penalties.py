@@ -11,14 +11,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from .candidates import Candidates, locate
+from .candidates import SHORT, Candidates, locate
 from .portable import F64, I64
 
 # Greater numbers of the caller act as this one: it decides as surely, and nothing overflows.
 _GREATEST = 1e60
-# So many numbers are divided one by one: after a step of a model the caches hold none of NumPy's
-# functions, and the first call of each takes 10 to 60 us.
-SHORT = 128
 
 
 class Window:

@@ -1,8 +1,7 @@
 """exp, log, powers and sums made of + - * / alone, so that every machine gets the same bits.
 
-The exponential of a C library or of NumPy differs in its last bit between CPUs, and one bit can
-decide a token. These use IEEE basic operations in a written order. exp and log err by less than
-2 units in the last place; exp is 0 below -708 and infinite above 709 (no subnormal results).
+IEEE basic operations in a written order; exp is a kernel (`kernels/exp64.py`). exp and log err by
+less than 2 units in the last place.
 """
 
 import math
@@ -10,42 +9,15 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from ..kernels.exp64 import LN2_HIGH, LN2_LOW, exp
+
+__all__ = ["exp", "exp_number", "log", "power", "total"]
+
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
 LN2 = 0.6931471805599453
-_LOG2_E = 1.4426950408889634
-# ln 2 in two parts: the first has 32 bits, so its products with an exponent are exact.
-_LN2_HIGH = 6.93147180369123816490e-01
-_LN2_LOW = 1.90821492927058770002e-10
-_LOWEST, _HIGHEST = -708.0, 709.0
-_TAYLOR = tuple(1.0 / math.factorial(n) for n in range(13, -1, -1))
-# Pieces stay in the cache: "exp of a row" in bench_sampling, a third of the time of one piece.
-_PIECE = 16384
 _LANES = 4096
-
-
-def exp(x: F64) -> F64:
-    """e ** x for each x: e**x = 2**k * e**r, r = x - k ln 2, e**r by its Taylor polynomial."""
-    out = np.empty(x.shape, dtype=np.float64)
-    for start in range(0, x.size, _PIECE):
-        _exp_piece(x[start : start + _PIECE], out[start : start + _PIECE])
-    return out
-
-
-def _exp_piece(x: F64, out: F64) -> None:
-    inside = np.minimum(np.maximum(x, _LOWEST), _HIGHEST)
-    k = np.rint(inside * _LOG2_E)
-    inside -= k * _LN2_HIGH
-    inside -= k * _LN2_LOW
-    out[...] = _TAYLOR[0]
-    for coefficient in _TAYLOR[1:]:
-        out *= inside
-        out += coefficient
-    # 2**k is written as its exponent bits: exact, k is within -1021 .. 1023.
-    out *= ((k.astype(np.int64) + 1023) << 52).view(np.float64)
-    out[x < _LOWEST] = 0.0
-    out[x > _HIGHEST] = np.inf
 
 
 def log(x: float) -> float:
@@ -64,7 +36,7 @@ def log(x: float) -> float:
     series = 0.0
     for odd in range(23, 1, -2):
         series = (series + 1.0 / odd) * square
-    return e * _LN2_HIGH + (2.0 * s + (2.0 * s * series + e * _LN2_LOW))
+    return e * LN2_HIGH + (2.0 * s + (2.0 * s * series + e * LN2_LOW))
 
 
 def exp_number(x: float) -> float:

@@ -23,7 +23,7 @@ from .logprobs import Logprobs, raw_logprobs, sampled_logprobs
 from .params import SamplingParams
 from .portable import F64, I64
 from .state import State
-from .whole import best, check_shape, check_values, top, whole
+from .whole import check_shape, check_values, checked_top, whole
 
 __all__ = ["Mask", "Sampler", "SamplingParams", "Snapshot", "TraceStep"]
 
@@ -92,13 +92,15 @@ class Sampler:
         self.seed = secrets.randbits(64) if params.seed is None else params.seed
         self._n_vocab = n_vocab
         self._ids = np.arange(n_vocab)
-        self._row, self._spare = np.empty((2, n_vocab), dtype=np.float32)
+        self._row = np.empty(n_vocab, dtype=np.float32)
         self._mask = mask
         self._stream = stream
         self._chain = build_chain(params, self.seed)
         self._state = State(params, n_vocab, token_bytes, [s.name for s in self._chain])
         edits = [stage.touches is not None for stage in self._chain]
         self._leading_edits = [*edits, False].index(False)
+        stages = [stage.name for stage in self._chain]
+        self._cuts_first = stages[self._leading_edits :][:1] == ["topK"]
 
     @property
     def position(self) -> int:
@@ -180,9 +182,13 @@ class Sampler:
         return Distribution(np.array([token]), _CERTAIN)
 
     def _best(self, row: F32) -> tuple[int, float]:
-        first = int(row.argmax())
-        check_values(row, float(row[first]), self.position)
-        return best(row, first, self._patch(row), self._spare)
+        patch = self._patch(row)
+        if patch.ids.size:
+            c = checked_top(row, patch, 1, self.position)
+            return int(c.ids[0]), float(c.logits[0])
+        token = int(row.argmax())
+        check_values(row, float(row[token]), self.position)
+        return token, float(row[token])
 
     def _masked(self, logits: F32) -> F32:
         if self._mask is None:
@@ -192,8 +198,9 @@ class Sampler:
         return self._row
 
     def _run(self, logits: F32, trace: Trace) -> Candidates:
-        check_values(logits, float(logits.max()), self.position)
         row = self._masked(logits)
+        if trace is not None or row is not logits or not self._cuts_first:
+            check_values(logits, float(logits.max()), self.position)
         if trace is None:
             c, done = self._first_stages(row)
         else:
@@ -204,14 +211,16 @@ class Sampler:
         for stage in self._chain[done:]:
             c = stage.apply(c, self._state)
             _note(trace, stage.name, c)
-            self._check_left(float(c.logits.max()), stage.name)
+            if stage.touches is not None:  # a filter leaves something of what it is given
+                self._check_left(float(c.logits.max()), stage.name)
         return c
 
     def _first_stages(self, row: F32) -> tuple[Candidates, int]:
         # The leading edits, and top-k if it follows, without a copy of the row.
         patch, done = self._patch(row), self._leading_edits
-        if done < len(self._chain) and self._chain[done].name == "topK":
-            return top(row, patch, self.params.top_k_sampling or 0), done + 1
+        if self._cuts_first:
+            k = self.params.top_k_sampling or 0
+            return checked_top(row, patch, k, self.position), done + 1
         return whole(row, patch, self._ids), done
 
     def _patch(self, row: F32) -> Candidates:

@@ -8,12 +8,10 @@ among the k + len(patch) best of the row.
 
 import numpy as np
 
+from ..kernels.top_of_row import MOST, best_of_row
 from .candidates import F32, Bools, Candidates, locate, top_positions
 from .errors import SamplingError
 from .portable import I64
-
-# So often a row is cut before it is copied: bench_sampling, "greedy with penalties".
-CUTS = 4
 
 
 def check_shape(logits: F32, n_vocab: int) -> None:
@@ -55,43 +53,16 @@ def top(logits: F32, patch: Candidates, k: int) -> Candidates:
     return merged.at(top_positions(merged.logits, k))
 
 
-def best(logits: F32, first: int, patch: Candidates, spare: F32) -> tuple[int, float]:
-    """Return the id of the greatest logit of row and patch, the lowest of equal ones, and it.
-
-    `first` is that of the row alone; `spare` is a buffer of the row's size.
-    """
-    if patch.ids.size == 0:
-        return first, float(logits[first])
-    if first in patch.ids:
-        first, row_best = _best_beside(logits, first, patch.ids, spare)
-    else:
-        row_best = float(logits[first])
-    rival = int(patch.logits.argmax())
-    patch_best, rival = float(patch.logits[rival]), int(patch.ids[rival])
-    if patch_best > row_best or (patch_best == row_best and rival < first):
-        return rival, patch_best
-    return first, row_best
-
-
-def _best_beside(logits: F32, first: int, ids: I64, spare: F32) -> tuple[int, float]:
-    """The same of the row without `ids`, -inf if nothing is left. `first`, the row's best, is one
-    of them: each such best cuts the row in two, which takes less than a copy.
-    """
-    pieces = {first: (0, logits.size)}
-    for _ in range(CUTS):
-        start, stop = pieces.pop(first)
-        for a, b in ((start, first), (first + 1, stop)):
-            if a < b:
-                pieces[a + int(logits[a:b].argmax())] = a, b
-        if not pieces:
-            return 0, -np.inf
-        first = max(pieces, key=lambda at: (logits[at], -at))
-        if first not in ids:
-            return first, float(logits[first])
-    np.copyto(spare, logits)
-    spare[ids] = -np.inf
-    first = int(spare.argmax())
-    return first, float(spare[first])
+def checked_top(logits: F32, patch: Candidates, k: int, position: int) -> Candidates:
+    """The same of a row that nobody has checked; refuses NaN and +inf."""
+    if k > MOST:
+        check_values(logits, float(logits.max()), position)
+        return top(logits, patch, k)
+    row = np.ascontiguousarray(logits)
+    ids, values, all_below = best_of_row(row, patch.ids, patch.logits, k)
+    if not all_below:
+        check_values(logits, float(logits.max()), position)
+    return Candidates(ids, values)
 
 
 def _contained(ids: I64, among: I64) -> Bools:

@@ -69,12 +69,16 @@ def _rows() -> tuple[int, ...]:
 
 
 def _feed_all_sizes(model: Model) -> None:
+    from ...sampling.sampler import Sampler, SamplingParams
+
     with model.session() as session:
         if session.needs_source:
             session.encode([0])
         for rows in _rows():
             if session.position + rows <= session.context_length:
-                session.feed([0] * rows, logits="all")
+                logits = session.feed([0] * rows, logits="all")
+    # And what the default chain needs.
+    Sampler(SamplingParams(seed=0), model.n_vocab).pick(logits[-1])
 
 
 def _embed_all_sizes(model: Model) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from gnomon.sampling.candidates import Candidates, top_positions
 from gnomon.sampling.errors import SamplingError
-from gnomon.sampling.whole import best, check_shape, check_values, top, whole
+from gnomon.sampling.whole import check_shape, check_values, checked_top, top, whole
 
 
 def row_and_patch(seed: int, size: int, ties: bool) -> tuple[np.ndarray, Candidates]:
@@ -31,15 +31,20 @@ def test_top_of_row_and_patch_is_top_of_the_edited_row(size: int, ties: bool) ->
             assert np.array_equal(found.logits, expected.logits)
 
 
-@pytest.mark.parametrize("size", [1, 2, 50, 3000])
-@pytest.mark.parametrize("ties", [False, True])
-def test_best_of_row_and_patch_is_the_argmax_of_the_edited_row(size: int, ties: bool) -> None:
-    for seed in range(40):
-        row, patch = row_and_patch(seed, size, ties)
-        edited = whole(row, patch, np.arange(size)).logits
-        token, logit = best(row, int(row.argmax()), patch, np.empty_like(row))
-        assert logit == edited.max()
-        assert token == int(edited.argmax()) or logit == -np.inf
+@pytest.mark.parametrize("k", [1, 40, 100])
+def test_the_checked_top_is_top_of_a_row_that_passes(k: int) -> None:
+    row, patch = row_and_patch(1, 3000, ties=True)
+    found, expected = checked_top(row, patch, k, 0), top(row, patch, k)
+    assert np.array_equal(found.ids, expected.ids)
+    assert np.array_equal(found.logits, expected.logits)
+
+
+@pytest.mark.parametrize("k", [1, 40, 100])
+def test_the_checked_top_refuses_what_check_values_does(k: int) -> None:
+    row, patch = row_and_patch(1, 3000, ties=True)
+    row[2999] = np.inf
+    with pytest.raises(SamplingError, match="found inf at token 2999, output position 7"):
+        checked_top(row, patch, k, 7)
 
 
 @pytest.mark.parametrize(
