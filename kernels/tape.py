@@ -121,8 +121,8 @@ def _word(value: Any, real: bool) -> int:
 
 
 def address_of(array: NDArray[Any]) -> int:
-    """Where an array lies. A step of SmolLM2 asks thousands of times: the first way takes a third
-    of the second's time, which takes half of `ctypes.data`'s.
+    """Where an array lies. A step of SmolLM2 asks thousands of times, and the first way takes a
+    third of the time of the second or of `ctypes.data`.
     """
     try:
         return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ import pytest
 
 from gnomon.kernels._jit import DISABLED
 from gnomon.kernels.elementwise import add, scale
-from gnomon.kernels.tape import Kernel, Tape
+from gnomon.kernels.tape import Kernel, Tape, address_of
 from gnomon.kernels.team import team
 
 
@@ -93,3 +93,11 @@ def test_a_body_from_elsewhere_is_compiled_anew_when_its_file_changes(tmp_path: 
         out = np.zeros(1, np.int64)
         Kernel("test_from_elsewhere", runpy.run_path(str(file))["body"]).run(0, 1, out)
         assert out[0] == number
+
+
+def test_the_address_is_numpys_own_whatever_the_array_allows() -> None:
+    array = np.zeros((4, 6), np.float32)
+    closed = np.ones(3)
+    closed.flags.writeable = False
+    for one in (array, array[1:], array[:, ::2], array[2:, 3:].T, array[:0], closed):
+        assert address_of(one) == one.ctypes.data
