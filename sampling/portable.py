@@ -9,15 +9,21 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.exp64 import LN2_HIGH, LN2_LOW, exp
-
-__all__ = ["exp", "exp_number", "log", "power", "total"]
-
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
 LN2 = 0.6931471805599453
+# In two parts, the first of 32 bits: its products with an exponent are exact.
+_LN2_HIGH = 6.93147180369123816490e-01
+_LN2_LOW = 1.90821492927058770002e-10
 _LANES = 4096
+
+
+def exp(x: F64) -> F64:
+    """e ** x for each x; 0 below -708 and infinite above 709 (no subnormal results)."""
+    from ..kernels.exp64 import exp as of_each  # chooses the instruction set: GNOMON_ISA is read
+
+    return of_each(x)
 
 
 def log(x: float) -> float:
@@ -36,7 +42,7 @@ def log(x: float) -> float:
     series = 0.0
     for odd in range(23, 1, -2):
         series = (series + 1.0 / odd) * square
-    return e * LN2_HIGH + (2.0 * s + (2.0 * s * series + e * LN2_LOW))
+    return e * _LN2_HIGH + (2.0 * s + (2.0 * s * series + e * _LN2_LOW))
 
 
 def exp_number(x: float) -> float:

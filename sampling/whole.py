@@ -8,7 +8,6 @@ among the k + len(patch) best of the row.
 
 import numpy as np
 
-from ..kernels.top_of_row import MOST, best_of_row
 from .candidates import F32, Bools, Candidates, locate, top_positions
 from .errors import SamplingError
 from .portable import I64
@@ -55,6 +54,8 @@ def top(logits: F32, patch: Candidates, k: int) -> Candidates:
 
 def checked_top(logits: F32, patch: Candidates, k: int, position: int) -> Candidates:
     """The same of a row that nobody has checked; refuses NaN and +inf."""
+    from ..kernels.top_of_row import MOST, best_of_row  # chooses the instruction set
+
     if k > MOST:
         check_values(logits, float(logits.max()), position)
         return top(logits, patch, k)

@@ -54,6 +54,8 @@ def warm(args: argparse.Namespace) -> None:
             model = (embedding_model if embeds else llm)(key, config=load or None)
         with model._instance.in_use() as engine:
             (_embed_all_sizes if embeds else _feed_all_sizes)(engine)
+            if not embeds:
+                _pick_once(engine)
             if args.tiles:
                 path, size = engine.keep_tiles()
                 progress.note(f"{path}: {_size(size)}")
@@ -69,16 +71,21 @@ def _rows() -> tuple[int, ...]:
 
 
 def _feed_all_sizes(model: Model) -> None:
-    from ...sampling.sampler import Sampler, SamplingParams
-
     with model.session() as session:
         if session.needs_source:
             session.encode([0])
         for rows in _rows():
             if session.position + rows <= session.context_length:
-                logits = session.feed([0] * rows, logits="all")
-    # And what the default chain needs.
-    Sampler(SamplingParams(seed=0), model.n_vocab).pick(logits[-1])
+                session.feed([0] * rows, logits="all")
+
+
+def _pick_once(model: Model) -> None:
+    """Run what the default chain needs."""
+    import numpy as np
+
+    from ...sampling.sampler import Sampler, SamplingParams
+
+    Sampler(SamplingParams(seed=0), model.n_vocab).pick(np.zeros(model.n_vocab, np.float32))
 
 
 def _embed_all_sizes(model: Model) -> None:
