@@ -21,6 +21,7 @@ from gnomon.kernels import elementwise
 from gnomon.kernels.activation_words import WRITERS
 from gnomon.kernels.activations import SHARE
 from gnomon.kernels.attention import Shape, emit_attention
+from gnomon.kernels.exp64 import exp64
 from gnomon.kernels.kv_pages import region_after
 from gnomon.kernels.matmul import FEW, emit_matmul, rows_at_once
 from gnomon.kernels.pool import Pool, aligned
@@ -33,6 +34,7 @@ from gnomon.kernels.tape import Tape
 from gnomon.kernels.tape_ops import TapeOps
 from gnomon.kernels.team import team
 from gnomon.kernels.tiles.load import load_tiles
+from gnomon.kernels.top_of_row import top_of_row
 
 Make = Callable[[np.random.Generator], Any]
 MANY = 34  # rows that go through panels with every instruction set: more than any FEW
@@ -126,6 +128,21 @@ def routed(rng: np.random.Generator) -> Any:
     return np.array(out)
 
 
+def exponentials(rng: np.random.Generator) -> Any:
+    x = rng.uniform(-720.0, 720.0, 27)
+    out = np.empty_like(x)
+    exp64.run(0, 1, x, out, x.size)
+    return out
+
+
+def best(rng: np.random.Generator) -> Any:
+    """The 7 best of 300 logits with ties, 5 of them replaced."""
+    row, values = rng.integers(-9, 9, 300).astype(np.float32), rng.standard_normal(5) * 9
+    ids, out_values, problem = np.empty(7, np.int64), np.empty(7), np.zeros(1, np.int64)
+    top_of_row.run(0, 1, row, 300, np.arange(5) * 7, values, 5, 7, ids, out_values, problem)
+    return np.array([*ids, *out_values, *problem])
+
+
 OPERATIONS: dict[str, Make] = {
     "int8 q4_0, 1 row": matmul("q4_0", 1),
     "int8 q2_k, 3 rows": matmul("q2_k", 3),
@@ -144,6 +161,8 @@ OPERATIONS: dict[str, Make] = {
     "routed": routed,
     "norm": norm,
     "gate": gate,
+    "exponentials": exponentials,
+    "best": best,
 }
 
 

@@ -40,6 +40,8 @@ OPERATIONS = [
     "float bf16, many rows",
     "attention, 1 row",
     "norm",
+    "exponentials",
+    "best",
 ]
 
 
