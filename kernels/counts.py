@@ -28,8 +28,6 @@ from .simd import isplat, shift_left
 from .tiles.codes import TileFormat, raised
 
 LEAST = 128  # of an activation, below zero
-# Where there is no vpdpwssd, or LLVM takes it apart, it would make trees of the sums.
-SETTLED = ISA in ("avx2", "avx512", "avxvnni")
 
 
 class Counts:
@@ -93,7 +91,8 @@ class WordCounts:
 
     def add(self, k: int, codes: Any, x: Any) -> None:
         total = dot2(self.totals[k], codes, x)
-        self.totals[k] = settled(total) if SETTLED else total
+        # Without vpdpwssd LLVM would make trees of the sums.
+        self.totals[k] = settled(total) if PAIRS else total
 
     def next(self) -> None:
         """Nothing waits."""

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from ._jit import DISABLED, inline, native
 from .ahead import compile_together
+from .isa import WHOLE_WORDS
 from .simd import load_f32, load_i64
 from .team import MAX_PARTS, OP_WORDS, Team
 from .trace import f32, i64, primitive, unrolled, void
@@ -30,18 +31,21 @@ ENTRY_WORDS = 4
 HERE = Path(__file__).parent
 
 
-def _lower_align(b: Any, address: Any) -> None:
+def _lower_tell_llvm(b: Any, address: Any) -> None:
     attributes = b.function.attributes
     attributes.alignstack = 64
     attributes.add("nounwind")  # llvmlite writes the other only beside one of these
+    if WHOLE_WORDS:
+        set.add(attributes, f'"target-features"="{WHOLE_WORDS}"')  # its own knows no such name
 
 
-@primitive(void, (i64,), _lower_align)
-def align_stack(address: int) -> None:
-    """Have the function keep vectors on its stack within cache lines (any address will do).
+@primitive(void, (i64,), _lower_tell_llvm)
+def tell_llvm(address: int) -> None:
+    """How LLVM is to compile the function (any address will do).
 
-    LLVM finds out that it needs such places when the register to align them by is taken. Four rows
-    of Q6_K take 1.2 times as long where they cross lines.
+    Vectors on its stack lie within cache lines. LLVM finds out that it needs such places when the
+    register to align them by is taken. Four rows of Q6_K take 1.2 times as long where they cross
+    lines. And vpdpwssd is not taken apart, `isa.py`.
     """
 
 
@@ -78,7 +82,7 @@ class Kernel:
         body, unpack = inline(self._body), _unpacker(self._real)
 
         def entry(args, part, parts, thread):
-            align_stack(args)
+            tell_llvm(args)
             body(part, parts, thread, *unpack(args))
 
         entry.__name__ = entry.__qualname__ = self.name
