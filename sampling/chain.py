@@ -20,11 +20,15 @@ from .state import State
 
 
 class Stage(NamedTuple):
-    """One step of the chain; `touches` gives the ids an edit changes and is None for a filter."""
+    """One step of the chain; `touches` gives the ids an edit changes and is None for a filter.
+
+    `number` is what `kernels/chain_of_few.py` takes of a step that it has.
+    """
 
     name: str
     apply: Callable[[Candidates, State], Candidates]
     touches: Callable[[State], I64] | None = None
+    number: float | None = None
 
 
 def build_chain(params: SamplingParams, seed: int) -> tuple[Stage, ...]:
@@ -93,12 +97,16 @@ def _typical(params: SamplingParams, _: int) -> Stage | None:
 
 def _top_p(params: SamplingParams, _: int) -> Stage | None:
     p = params.top_p_sampling
-    return None if p in (None, 1.0) else Stage("topP", lambda c, _: filters.top_p(c, p))
+    if p is None or p >= 1.0:
+        return None
+    return Stage("topP", lambda c, _: filters.top_p(c, p), number=p)
 
 
 def _min_p(params: SamplingParams, _: int) -> Stage | None:
     p = params.min_p_sampling
-    return None if not p else Stage("minP", lambda c, _: filters.min_p(c, p))
+    if not p or p <= 0.0:
+        return None
+    return Stage("minP", lambda c, _: filters.min_p(c, p), number=filters.least(p))
 
 
 def _xtc(params: SamplingParams, seed: int) -> Stage | None:
@@ -120,7 +128,9 @@ def _temperature(params: SamplingParams, _: int) -> Stage | None:
         return Stage(
             "temperature", lambda c, _: filters.dynamic_temperature(c, t, spread, exponent)
         )
-    return None if t == 1.0 else Stage("temperature", lambda c, _: filters.temperature(c, t))
+    if t == 1.0:
+        return None
+    return Stage("temperature", lambda c, _: filters.temperature(c, t), number=filters.divisor(t))
 
 
 _BUILDERS: dict[str, Callable[[SamplingParams, int], Stage | None]] = {

@@ -8,12 +8,14 @@ A uniform number u chooses the first candidate, in ascending id order, at which 
 probabilities (float64, left to right) exceeds u times the whole sum.
 """
 
+from bisect import bisect_right
 from enum import IntEnum
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .candidates import Distribution
+from .candidates import SHORT, Distribution
 from .portable import F64, I64
 
 _MASK = (1 << 64) - 1
@@ -47,6 +49,9 @@ def uniforms(seed: int, positions: I64, stream: Stream = Stream.DRAW) -> F64:
 
 def draw(distribution: Distribution, u: float) -> int:
     """Return the id that u in [0, 1) chooses."""
+    if distribution.probs.size <= SHORT:
+        few = list(accumulate(distribution.probs.tolist()))
+        return int(distribution.ids[bisect_right(few, u * few[-1])])
     sums = np.cumsum(distribution.probs)
     return int(distribution.ids[np.searchsorted(sums, u * sums[-1], side="right")])
 

@@ -36,7 +36,12 @@ def min_p(c: Candidates, p: float) -> Candidates:
     """Keep the candidates at least p times as probable as the best: logit >= best + ln p."""
     if p <= 0.0:
         return c
-    return c.where(c.logits >= c.logits.max() + log(min(p, 1.0)))
+    return c.where(c.logits >= c.logits.max() + least(p))
+
+
+def least(p: float) -> float:
+    """Return ln p, by which a logit that min-p keeps may be below the best."""
+    return log(min(p, 1.0))
 
 
 def typical(c: Candidates, p: float) -> Candidates:
@@ -87,7 +92,12 @@ def temperature(c: Candidates, t: float) -> Candidates:
     """Divide the logits by t; t = 0 leaves probability to the best logits only."""
     if t == 1.0:
         return c
-    return Candidates(c.ids, c.logits / max(t, _COLDEST))
+    return Candidates(c.ids, c.logits / divisor(t))
+
+
+def divisor(t: float) -> float:
+    """Return what logits are divided by for a temperature."""
+    return max(t, _COLDEST)
 
 
 def dynamic_temperature(c: Candidates, t: float, spread: float, exponent: float) -> Candidates:

@@ -14,10 +14,11 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from .candidates import F32, Candidates, Distribution, softmax
+from .candidates import F32, SHORT, Candidates, Distribution, softmax
 from .chain import build_chain
 from .draw import Stream, draw, uniform
 from .errors import SamplingError
+from .few import few_left
 from .filters import top_k
 from .logprobs import Logprobs, raw_logprobs, sampled_logprobs
 from .params import SamplingParams
@@ -101,6 +102,9 @@ class Sampler:
         self._leading_edits = [*edits, False].index(False)
         stages = [stage.name for stage in self._chain]
         self._cuts_first = stages[self._leading_edits :][:1] == ["topK"]
+        rest = self._chain[self._leading_edits + 1 :]
+        few = self._cuts_first and (params.top_k_sampling or 0) <= SHORT
+        self._few_left = few_left(rest) if few and self._state.ending is None else None
 
     @property
     def position(self) -> int:
@@ -157,6 +161,8 @@ class Sampler:
         self._state = snapshot.state.copy()
 
     def _sampled(self, logits: F32, trace: Trace) -> Distribution:
+        if self._few_left and trace is None:
+            return self._few_left(self._begin(logits)[0])
         c = self._run(logits, trace)
         ending = self._state.ending
         if ending is None:
@@ -198,16 +204,7 @@ class Sampler:
         return self._row
 
     def _run(self, logits: F32, trace: Trace) -> Candidates:
-        row = self._masked(logits)
-        if trace is not None or row is not logits or not self._cuts_first:
-            check_values(logits, float(logits.max()), self.position)
-        if trace is None:
-            c, done = self._first_stages(row)
-        else:
-            c, done = whole(row, _NO_PATCH, self._ids), 0
-            _note(trace, "logits", whole(logits, _NO_PATCH, self._ids))
-            _note(trace, "mask", c)
-        self._check_left(float(c.logits.max()), "the first stages")
+        c, done = self._begin(logits) if trace is None else (self._unedited(logits, trace), 0)
         for stage in self._chain[done:]:
             c = stage.apply(c, self._state)
             _note(trace, stage.name, c)
@@ -215,13 +212,27 @@ class Sampler:
                 self._check_left(float(c.logits.max()), stage.name)
         return c
 
-    def _first_stages(self, row: F32) -> tuple[Candidates, int]:
+    def _begin(self, logits: F32) -> tuple[Candidates, int]:
         # The leading edits, and top-k if it follows, without a copy of the row.
+        row = self._masked(logits)
+        if row is not logits or not self._cuts_first:
+            check_values(logits, float(logits.max()), self.position)
         patch, done = self._patch(row), self._leading_edits
         if self._cuts_first:
-            k = self.params.top_k_sampling or 0
-            return checked_top(row, patch, k, self.position), done + 1
-        return whole(row, patch, self._ids), done
+            k, done = self.params.top_k_sampling or 0, done + 1
+            c = checked_top(row, patch, k, self.position)
+        else:
+            c = whole(row, patch, self._ids)
+        self._check_left(float(c.logits.max()), "the first stages")
+        return c, done
+
+    def _unedited(self, logits: F32, trace: list[TraceStep]) -> Candidates:
+        check_values(logits, float(logits.max()), self.position)
+        c = whole(self._masked(logits), _NO_PATCH, self._ids)
+        _note(trace, "logits", whole(logits, _NO_PATCH, self._ids))
+        _note(trace, "mask", c)
+        self._check_left(float(c.logits.max()), "the mask")
+        return c
 
     def _patch(self, row: F32) -> Candidates:
         edits = self._chain[: self._leading_edits]

@@ -21,6 +21,7 @@ from gnomon.kernels import elementwise
 from gnomon.kernels.activation_words import WRITERS
 from gnomon.kernels.activations import SHARE
 from gnomon.kernels.attention import Shape, emit_attention
+from gnomon.kernels.chain_of_few import few_left, steps_of
 from gnomon.kernels.exp64 import exp64
 from gnomon.kernels.kv_pages import region_after
 from gnomon.kernels.matmul import FEW, emit_matmul, rows_at_once
@@ -143,6 +144,12 @@ def best(rng: np.random.Generator) -> Any:
     return np.array([*ids, *out_values, *problem])
 
 
+def few(rng: np.random.Generator) -> Any:
+    """What top-p, min-p and a temperature leave of 20 candidates."""
+    steps = steps_of([("topP", 0.95), ("minP", -3.0), ("temperature", 0.8)])
+    return np.concatenate(few_left(np.arange(20), np.round(rng.standard_normal(20) * 9), steps))
+
+
 OPERATIONS: dict[str, Make] = {
     "int8 q4_0, 1 row": matmul("q4_0", 1),
     "int8 q2_k, 3 rows": matmul("q2_k", 3),
@@ -163,6 +170,7 @@ OPERATIONS: dict[str, Make] = {
     "gate": gate,
     "exponentials": exponentials,
     "best": best,
+    "few": few,
 }
 
 

@@ -42,6 +42,7 @@ OPERATIONS = [
     "norm",
     "exponentials",
     "best",
+    "few",
 ]
 
 

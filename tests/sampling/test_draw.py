@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from gnomon.sampling.candidates import Candidates, Distribution, softmax
+from gnomon.sampling.candidates import SHORT, Candidates, Distribution, softmax
 from gnomon.sampling.draw import Stream, draw, mix, uniform, uniforms
 from gnomon.sampling.filters import (
     dynamic_temperature,
@@ -51,6 +51,15 @@ def test_numbers_have_these_values_on_every_machine() -> None:
         "0x1.3ab2376e4cd62p-1",
         "0x1.cce95438a2f64p-2",
     ]
+
+
+def test_few_candidates_are_drawn_as_if_they_were_many() -> None:
+    rng = np.random.default_rng(1)
+    for size in (1, 2, 40, SHORT):
+        probs = rng.random(size) ** 4
+        few = Distribution(np.arange(size), probs)
+        many = Distribution(np.arange(2 * SHORT), np.pad(probs, (0, 2 * SHORT - size)))
+        assert all(draw(few, u) == draw(many, u) for u in rng.random(200).tolist())
 
 
 @pytest.mark.parametrize("stream", Stream)
