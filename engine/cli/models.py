@@ -80,12 +80,13 @@ def _feed_all_sizes(model: Model) -> None:
 
 
 def _pick_once(model: Model) -> None:
-    """Run what the default chain needs."""
+    """Run what the default chain and log-probabilities need."""
     import numpy as np
 
     from ...sampling.sampler import Sampler, SamplingParams
 
-    Sampler(SamplingParams(seed=0), model.n_vocab).pick(np.zeros(model.n_vocab, np.float32))
+    params = SamplingParams(seed=0, logprobs=1)
+    Sampler(params, model.n_vocab).pick(np.zeros(model.n_vocab, np.float32))
 
 
 def _embed_all_sizes(model: Model) -> None:
