@@ -26,7 +26,9 @@ MAGIC, DIGEST = b"gnomcode", 32
 LENGTH = struct.Struct("<H")
 NUMBAS_NAMES = b"numba_", b"NRT_"  # symbols of what Numba brings
 
-_engines: list[Any] = []  # code stays loaded as long as the process runs
+# Code stays loaded as long as the process runs, and in few engines: one more takes 1 ms, one more
+# file in it 0.1. Functions of one name need two: each with the names that it has.
+_engines: list[tuple[Any, set[str]]] = []
 
 
 @dataclass(frozen=True)
@@ -74,12 +76,22 @@ def _target() -> Any:
 
 
 def load(made: MachineCode, bring_numba: Callable[[], object]) -> int:
-    """The address of its function; first calls `bring_numba` if it needs that."""
+    """The address of its function; first calls `bring_numba` if it needs that. One at a time."""
     if made.needs_numba:
         bring_numba()
-    machine = _target().create_target_machine()
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    engine = _engine_without(made.symbol)
     engine.add_object_file(llvm.ObjectFileRef.from_data(made.code))
     engine.finalize_object()
-    _engines.append(engine)
     return int(engine.get_function_address(made.symbol))
+
+
+def _engine_without(symbol: str) -> Any:
+    """An engine that has no function of this name, and counts it as one that it has."""
+    for engine, names in _engines:
+        if symbol not in names:
+            names.add(symbol)
+            return engine
+    machine = _target().create_target_machine()
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    _engines.append((engine, {symbol}))
+    return engine

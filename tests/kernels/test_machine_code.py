@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gnomon.kernels import machine_code
-from gnomon.kernels._jit import DISABLED, cache_folder
+from gnomon.kernels._jit import DISABLED, cache_folder, code_path
 from gnomon.kernels.elementwise import add
 from gnomon.kernels.machine_code import MachineCode
 
@@ -37,6 +37,16 @@ def test_no_file_is_no_code(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_costs_nothing(tmp_path: Path) -> None:
     machine_code.write(tmp_path / "none" / "a.code", MADE)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(DISABLED, reason="nothing is compiled")
+def test_functions_of_one_name_are_kept_apart() -> None:
+    assert add.address
+    made = machine_code.read(Path(str(code_path(add.key))))
+    assert made is not None
+    addresses = {add.address, *(machine_code.load(made, lambda: None) for _ in range(2))}
+    assert len(addresses) == 3
+    assert 0 not in addresses
 
 
 def left_behind(kernel: str) -> bool:
