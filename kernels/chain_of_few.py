@@ -5,8 +5,8 @@
     temperature   logit / t
 
 `sampling/filters.py` has them one by one, with NumPy. After a step of a model no cache holds
-NumPy's functions: on an Emerald Rapids core the three and the softmax of 40 candidates take 95 us
-then, in one call 12.
+NumPy's functions: on an Emerald Rapids core the three and the softmax of 40 candidates take 98 us
+then, in one call 38.
 """
 
 from __future__ import annotations

@@ -14,9 +14,10 @@ With 16 registers eight rows are two groups. Of one kernel's eight rows any woul
 level of all (`activations.py`): a step of 8 rows of SmolLM2 took 18.8 ms on two Zen 3 cores, in
 groups 16.3, of 16 rows 40.4 and 35.4.
 
-Where each row costs, with 16 registers and on AMD's cores, a record of four rows serves kernels for
-two and for three as well: a step of a 1.07B model on two Zen 3 cores takes 22 and 24 ms for 28
-(Q4_0), 29 and 31 for 37 (Q4_K_M); on Zen 4 13 and 17 for 22 (Q2_K), on Zen 5 6.5 and 8.0 for 9.7.
+A record of four rows serves kernels for two and for three as well: a step of a 1.07B model on two
+Zen 3 cores takes 22 and 24 ms for 28 (Q4_0), 29 and 31 for 37 (Q4_K_M); on Zen 4 13 and 17 for 22
+(Q2_K), on Zen 5 6.5 and 8.0 for 9.7, on Emerald Rapids 20.7 and 24.2 for 27.4 (Q4_0 27.8 and 28.4
+for 29.0).
 
 AVX2 shifts codes down, half as many a cycle as it masks. Blocks that lie in the same bytes are
 compiled one after the other there, so that how far is known: some are not shifted then. Nanoseconds
@@ -36,7 +37,7 @@ from typing import Any
 
 from ._jit import inline
 from .block_products import Reading, float_adder, integer_adder
-from .isa import AMD, ISA, NARROW
+from .isa import ISA, NARROW
 from .records import RECORD, Records
 from .requests import FIRST, HERE, Requests
 from .simd import store_part, store_rows, zeros
@@ -44,7 +45,7 @@ from .tape import Kernel
 from .tiles.codes import TileFormat, made
 
 # Rows that a kernel multiplies.
-COUNTS = (1, 2, 3, 4) if NARROW else (1, 2, 3, 4, 8) if AMD else (1, 4, 8)
+COUNTS = (1, 2, 3, 4) if NARROW else (1, 2, 3, 4, 8)
 PARTS = 2  # per thread; 8 cost 8 to 20 % of a token
 
 
