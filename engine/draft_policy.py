@@ -35,7 +35,7 @@ def lengths() -> tuple[int, ...]:
     """
     from ..kernels.few_rows import COUNTS  # which fails for an instruction set that is not there
 
-    return tuple(rows - 1 for rows in sorted({2, *COUNTS, 8, 16, 32, 64}) if rows > 1)
+    return tuple(rows - 1 for rows in sorted({*COUNTS, 8, 16, 32, 64}) if rows > 1)
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ groups 16.3, of 16 rows 40.4 and 35.4.
 
 A record of four rows serves kernels for two and for three as well: a step of a 1.07B model on two
 Zen 3 cores takes 22 and 24 ms for 28 (Q4_0), 29 and 31 for 37 (Q4_K_M); on Zen 4 13 and 17 for 22
-(Q2_K), on Zen 5 6.5 and 8.0 for 9.7, on Emerald Rapids 20.7 and 24.2 for 27.4 (Q4_0 27.8 and 28.4
-for 29.0).
+(Q2_K), on Zen 5 6.5 and 8.0 for 9.7, on Emerald Rapids 20.7 and 24.2 for 27.5 (Q4_0 27.8 and 28.4
+for 29.0 and 30.0).
 
 AVX2 shifts codes down, half as many a cycle as it masks. Blocks that lie in the same bytes are
 compiled one after the other there, so that how far is known: some are not shifted then. Nanoseconds

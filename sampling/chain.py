@@ -104,7 +104,7 @@ def _top_p(params: SamplingParams, _: int) -> Stage | None:
 
 def _min_p(params: SamplingParams, _: int) -> Stage | None:
     p = params.min_p_sampling
-    if not p or p <= 0.0:
+    if not p:
         return None
     return Stage("minP", lambda c, _: filters.min_p(c, p), number=filters.least(p))
 

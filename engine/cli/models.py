@@ -67,7 +67,7 @@ def _rows() -> tuple[int, ...]:
     from ...kernels.few_rows import COUNTS
     from ...kernels.matmul import FEW
 
-    return tuple(sorted({2, *COUNTS, 16, FEW + 1}))
+    return tuple(sorted({*COUNTS, 16, FEW + 1}))
 
 
 def _feed_all_sizes(model: Model) -> None:
