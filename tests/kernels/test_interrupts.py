@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
@@ -23,6 +24,7 @@ from gnomon.kernels.elementwise import add
 from gnomon.kernels.tape import Tape
 from gnomon.kernels.team import team
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent may have it ignored
 orders = [signal.SIGINT]
 
 def _raw_object_cache_notify(self, data, told=ExecutionEngine._raw_object_cache_notify):
@@ -62,6 +64,14 @@ def compile(self):
     made(self)
 compiler.CFunc.compile = compile
 """
+
+
+@pytest.fixture(autouse=True)
+def heeded() -> Iterator[None]:
+    """SIGINT raises KeyboardInterrupt, even where the tests run in the background without it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize(
